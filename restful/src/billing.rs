@@ -1,0 +1,117 @@
+//! Billing in the RESTful style: decides, remembers and answers. It calls nobody.
+
+use std::sync::Arc;
+
+use api::billing::once;
+use api::docs::{self, BadRequest, Conflict, Internal, KeyReused, NotFound, TooLarge, Unavailable};
+use api::password::{PasswordHasher, PasswordSettings};
+use api::types::{AccountBalance, CreateUserRequest, DepositRequest, UserCreated};
+use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
+use axum::extract::State;
+use clap::Args;
+use domain::{Operation, UserId};
+use http::{StatusCode, header};
+use sqlx::postgres::PgPool;
+use store::billing::Deposit;
+use store::uninterrupted;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::{Json, Path, ServerSettings};
+
+/// Settings of billing.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    #[command(flatten)]
+    server: web::ListenSettings,
+    #[command(flatten)]
+    database: store::DatabaseSettings,
+    #[command(flatten)]
+    passwords: PasswordSettings,
+    #[command(flatten)]
+    telemetry: telemetry::Settings,
+}
+
+/// What the handlers need.
+#[derive(Clone)]
+pub(crate) struct Billing {
+    pool: PgPool,
+    passwords: PasswordHasher,
+}
+
+/// The service's own routes and those that every style shares.
+pub(crate) fn routes() -> OpenApiRouter<Billing> {
+    docs::documented("restful", "billing", "Owns users and accounts.")
+        .routes(routes!(create_user))
+        .routes(routes!(deposit))
+}
+
+/// Registers a user and opens an account that holds 0.
+#[utoipa::path(post, path = "/billing/user", tag = "billing", params(IdempotencyKeyHeader),
+    request_body = CreateUserRequest,
+    responses((status = 201, description = "The user; `Location` is where it can be read.", body = UserCreated),
+        BadRequest, Conflict, TooLarge, KeyReused, Internal, Unavailable))]
+pub(crate) async fn create_user(
+    State(Billing { pool, passwords }): State<Billing>,
+    key: IdempotencyKey,
+    Json(request): Json<CreateUserRequest>,
+) -> Result<(StatusCode, [(header::HeaderName, String); 1], axum::Json<UserCreated>), ApiError> {
+    let (registration, password) = request.into_parts();
+    // Before the transaction: hashing takes longer than anything else here, and a connection is worth more than CPU.
+    let password_hash = passwords.hash(password).await?;
+    let outcome = uninterrupted(async move {
+        let mut tx = pool.begin().await?;
+        let request = key.request_id(Operation::CreateUser);
+        let outcome = store::billing::register(&mut tx, request, &registration, &password_hash).await?;
+        tx.commit().await?;
+        Ok::<_, ApiError>(outcome)
+    });
+    let user_id = once(outcome.await?)?.map_err(ApiError::Registration)?;
+    let location = [(header::LOCATION, format!("/billing/user/{user_id}"))];
+    Ok((StatusCode::CREATED, location, axum::Json(UserCreated { user_id })))
+}
+
+/// Puts money on an account.
+#[utoipa::path(post, path = "/billing/deposit/{userId}", tag = "billing",
+    params(("userId" = inline(UserId), Path), IdempotencyKeyHeader),
+    request_body = DepositRequest,
+    responses((status = 200, description = "What the account holds now.", body = AccountBalance),
+        BadRequest, NotFound, TooLarge, KeyReused, Internal, Unavailable))]
+pub(crate) async fn deposit(
+    State(Billing { pool, .. }): State<Billing>,
+    Path(user_id): Path<UserId>,
+    key: IdempotencyKey,
+    Json(DepositRequest { amount }): Json<DepositRequest>,
+) -> Result<axum::Json<AccountBalance>, ApiError> {
+    let outcome = uninterrupted(async move {
+        let mut tx = pool.begin().await?;
+        let request = key.request_id(Operation::Deposit);
+        let outcome = store::billing::deposit(&mut tx, request, Deposit { user_id, amount }).await?;
+        tx.commit().await?;
+        Ok::<_, ApiError>(outcome)
+    });
+    let balance = once(outcome.await?)??;
+    Ok(axum::Json(AccountBalance { balance }))
+}
+
+/// Runs billing until it is told to stop.
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let telemetry = telemetry::init("billing", &settings.telemetry)?;
+    let passwords =
+        PasswordHasher::new(&settings.passwords).map_err(|error| anyhow::anyhow!("ARGON2_*: {error}"))?;
+    let listener = web::bind(settings.server.listen).await?;
+    let shutdown = web::shutdown_on_signal()?;
+    let pool = settings.database.pool("billing")?;
+    store::billing::migrate(&pool).await?;
+
+    let routes = routes()
+        .with_state(Billing { pool: pool.clone(), passwords })
+        .merge(api::billing::routes().with_state(pool.clone()));
+    let server = ServerSettings {
+        checks: vec![api::database_check(&pool)],
+        metrics: Arc::new(move || telemetry.render_metrics()),
+        deadline: api::request_deadline,
+    };
+    web::serve(listener, docs::served(routes), server, shutdown).await?;
+    pool.close().await;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! The gateway in the RESTful style: passes every request on to the service that owns its effect, and keeps nothing.
+
+use std::sync::Arc;
+
+use api::docs;
+use api::gateway::{Peers, pass_on, pass_on_and_wait, passed_on};
+use axum::routing::post;
+use clap::Args;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::{Check, Client, Peer, ServerSettings};
+
+use crate::{billing, order};
+
+/// Settings of the gateway.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    #[command(flatten)]
+    server: web::ListenSettings,
+    #[command(flatten)]
+    client: web::ClientSettings,
+    #[command(flatten)]
+    peers: api::gateway::PeerSettings,
+    #[command(flatten)]
+    telemetry: telemetry::Settings,
+}
+
+fn routes(peers: &Peers) -> OpenApiRouter {
+    docs::documented("restful", "gateway", "The one address clients know.")
+        .merge(api::gateway::routes(peers))
+        .routes(passed_on(routes!(billing::create_user), post(pass_on), &peers.billing))
+        .routes(passed_on(routes!(billing::deposit), post(pass_on), &peers.billing))
+        .routes(passed_on(routes!(order::create_order), post(pass_on_and_wait), &peers.order))
+}
+
+/// The gateway's OpenAPI document.
+pub(crate) fn api_document() -> OpenApi {
+    docs::document(routes(&Peers::nowhere()))
+}
+
+/// Runs the gateway until it is told to stop.
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let telemetry = telemetry::init("gateway", &settings.telemetry)?;
+    let listener = web::bind(settings.server.listen).await?;
+    let shutdown = web::shutdown_on_signal()?;
+    let peers = settings.peers.connect(&Client::new(settings.client)?);
+
+    let away = |peer: &Peer| {
+        let peer = peer.clone();
+        Check::optional(peer.name(), move || {
+            let peer = peer.clone();
+            async move { peer.probe().await }
+        })
+    };
+    let server = ServerSettings {
+        checks: vec![away(&peers.order), away(&peers.billing), away(&peers.notification)],
+        metrics: Arc::new(move || telemetry.render_metrics()),
+        deadline: api::request_deadline,
+    };
+    web::serve(listener, docs::served(routes(&peers)), server, shutdown).await?;
+    Ok(())
+}

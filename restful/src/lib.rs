@@ -1,0 +1,48 @@
+//! Synchronous orchestration: services call each other over HTTP and answer when all is done.
+//!
+//! Read [`order`] first: its `create_order` is the style. Then [`recovery`], which finishes what a crash left.
+
+use clap::Subcommand;
+use utoipa::openapi::OpenApi;
+
+pub mod billing;
+pub mod gateway;
+pub mod notification;
+pub mod order;
+pub mod recovery;
+
+/// The services of the style, each with its settings.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Service {
+    /// The one address clients know; passes every request on to its owner.
+    Gateway(gateway::Settings),
+    /// Owns orders, and orchestrates.
+    Order(order::Settings),
+    /// Owns users and accounts.
+    Billing(billing::Settings),
+    /// Owns emails, and sends them.
+    Notification(notification::Settings),
+}
+
+/// Runs a service until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When it cannot start: a setting is wrong, its address is taken, its database is away.
+pub async fn run(service: Service) -> anyhow::Result<()> {
+    match service {
+        Service::Gateway(settings) => gateway::run(settings).await,
+        Service::Order(settings) => order::run(settings).await,
+        Service::Billing(settings) => billing::run(settings).await,
+        Service::Notification(settings) => notification::run(settings).await,
+    }
+}
+
+/// The OpenAPI document of each service.
+pub fn api_documents() -> [(&'static str, OpenApi); 4] {
+    [
+        ("gateway", gateway::api_document()),
+        ("order", api::docs::document(order::routes())),
+        ("billing", api::docs::document(billing::routes())),
+        ("notification", api::docs::document(notification::routes())),
+    ]
+}

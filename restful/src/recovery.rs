@@ -1,0 +1,140 @@
+//! Finishes what a crash, or a peer that was away, left unfinished.
+//!
+//! An orchestrator keeps the state of a flow in its own memory, and that is lost with the process. What must not be lost is
+//! one row per order that is not finished yet, written with the order itself. A due row is taken (with a lease, so that two
+//! replicas do not take the same) and the flow is run again from where the order stands. Unknown is not failed: nothing is
+//! ever refunded, the same question is asked again.
+
+use std::time::Duration;
+
+use clap::Args;
+use domain::OrderId;
+use sqlx::postgres::{PgConnection, PgPool};
+use store::{StoreError, uninterrupted};
+use tokio_util::sync::CancellationToken;
+use web::RequestContext;
+
+use crate::order::{Orders, Unfinished};
+
+/// Settings of recovery.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RecoverySettings {
+    /// How long an order may stay unfinished before recovery takes it up, in milliseconds.
+    #[arg(long, env = "RECOVERY_AFTER_MS", default_value_t = 5_000)]
+    recovery_after_ms: u64,
+
+    /// How often recovery looks for such orders, in milliseconds.
+    #[arg(long, env = "RECOVERY_POLL_MS", default_value_t = 1_000)]
+    recovery_poll_ms: u64,
+}
+
+/// Orders taken up at a time.
+const BATCH: i64 = 32;
+
+impl RecoverySettings {
+    /// When an order counts as left behind.
+    pub(crate) fn due_after(&self) -> Duration {
+        Duration::from_millis(self.recovery_after_ms)
+    }
+
+    /// How long one attempt to finish an order may take: less than [`Self::due_after`], so that recovery does not take up
+    /// what is still being worked on. If it did, the two would find each other's effects.
+    pub(crate) fn attempt_max(&self) -> Duration {
+        self.due_after() * 4 / 5
+    }
+}
+
+/// Creates the table of unfinished orders or brings it up to date.
+pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    let mut migrator = sqlx::migrate!("migrations/order");
+    // In the schema of the order service, beside the migrations that every style shares.
+    migrator.dangerous_set_table_name("_recovery_migrations");
+    Ok(migrator.run(pool).await?)
+}
+
+/// Writes down that `order` is unfinished, in the transaction that stores it.
+pub(crate) async fn remember(
+    conn: &mut PgConnection,
+    order: OrderId,
+    due: Duration,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into unfinished (order_id, due_at) values ($1, now() + $2 * interval '1 second')
+         on conflict do nothing",
+    )
+    .bind(order)
+    .bind(due.as_secs_f64())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Strikes `order` off the list. Does not wait for the disk: if this is lost, recovery finds nothing left to do.
+pub(crate) async fn forget(pool: &PgPool, order: OrderId) -> Result<(), StoreError> {
+    let pool = pool.clone();
+    uninterrupted(async move {
+        sqlx::query(
+            "delete from unfinished where order_id = $1 and set_config('synchronous_commit', 'off', true) = 'off'",
+        )
+        .bind(order)
+        .execute(&pool)
+        .await
+    })
+    .await?;
+    Ok(())
+}
+
+/// Takes up to [`BATCH`] orders that are due. The next replica, or the next try, gets them when the lease is over.
+async fn take_due(pool: &PgPool, lease: Duration) -> Result<Vec<OrderId>, StoreError> {
+    let pool = pool.clone();
+    Ok(uninterrupted(async move {
+        sqlx::query_scalar(
+            "update unfinished set due_at = now() + $2 * interval '1 second'
+             where order_id in (
+                 select order_id from unfinished where due_at <= now()
+                 order by due_at limit $1 for update skip locked)
+             returning order_id",
+        )
+        .bind(BATCH)
+        .bind(lease.as_secs_f64())
+        .fetch_all(&pool)
+        .await
+    })
+    .await?)
+}
+
+/// Takes up due orders until `shutdown`.
+pub(crate) async fn run(orders: Orders, shutdown: CancellationToken) {
+    let poll = Duration::from_millis(orders.recovery.recovery_poll_ms);
+    while !shutdown.is_cancelled() {
+        if let Err(error) = recover_due(&orders, &shutdown).await {
+            tracing::warn!(%error, "recovery will try again");
+        }
+        tokio::select! { () = tokio::time::sleep(poll) => {}, () = shutdown.cancelled() => {} }
+    }
+}
+
+/// One round: takes what is due and finishes it, order by order. Stops at the first that cannot be finished: whoever is away
+/// is away for the next one too.
+async fn recover_due(orders: &Orders, shutdown: &CancellationToken) -> Result<(), Unfinished> {
+    for order in take_due(&orders.pool, orders.recovery.due_after()).await? {
+        if shutdown.is_cancelled() {
+            break;
+        }
+        let context = RequestContext::background(orders.recovery.attempt_max());
+        context.scope(recover(orders, order)).await?;
+    }
+    Ok(())
+}
+
+#[tracing::instrument(skip(orders))]
+async fn recover(orders: &Orders, order: OrderId) -> Result<(), Unfinished> {
+    let pool = orders.pool.clone();
+    let found = uninterrupted(async move { store::order::find(&mut *pool.acquire().await?, order).await });
+    let Some(order) = found.await? else { return Ok(()) };
+    let user = orders.find_user(order.user_id).await?;
+    let order = orders.finish(order, user).await?;
+    metrics::counter!("orders_recovered_total").increment(1);
+    tracing::info!(order = order.id.0, status = ?order.status, "recovered");
+    Ok(())
+}

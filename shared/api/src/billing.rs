@@ -1,0 +1,155 @@
+//! Billing's routes that are the same in every style: reads, the profile update, the direct withdrawal.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use domain::{Balance, Operation, Profile, Refusal, RegistrationRefusal, RequestId, UserId};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
+use sqlx::postgres::PgPool;
+use store::billing::{self, DepositRefusal, Withdrawal};
+use store::{Once, StoreError, uninterrupted};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::{Json, Path};
+
+use crate::docs::{
+    BadRequest, Conflict, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable,
+};
+use crate::types::{AccountBalance, FinishedRequest, OrderWithdrawRequest, RequestAccepted, User};
+use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
+
+/// All of them.
+pub fn routes() -> OpenApiRouter<PgPool> {
+    OpenApiRouter::new()
+        .routes(routes!(get_user, update_profile))
+        .routes(routes!(withdraw))
+        .routes(routes!(get_request))
+}
+
+/// A user with the balance of the user's account.
+#[utoipa::path(get, path = "/billing/user/{userId}", tag = "billing",
+    params(("userId" = inline(UserId), Path)),
+    responses((status = 200, description = "The user; `ETag` is the profile's version.", body = User), NotFound, Internal, Unavailable))]
+pub async fn get_user(State(pool): State<PgPool>, Path(id): Path<UserId>) -> Result<Response, ApiError> {
+    let user =
+        uninterrupted(async move { billing::find_user(&mut *pool.acquire().await?, id).await }).await?;
+    user.map(with_etag).ok_or(ApiError::NotFound("user"))
+}
+
+/// Replaces a user's profile.
+#[utoipa::path(put, path = "/billing/user/{userId}", tag = "billing",
+    params(
+        ("userId" = inline(UserId), Path),
+        ("If-Match" = Option<String>, Header, description = "Replace only the profile of this version, such as `\"3\"`.")),
+    request_body = Profile,
+    responses((status = 200, description = "The user, the profile's version one higher.", body = User),
+        BadRequest, NotFound, Conflict, PreconditionFailed, TooLarge, Internal, Unavailable))]
+pub async fn update_profile(
+    State(pool): State<PgPool>,
+    Path(id): Path<UserId>,
+    headers: HeaderMap,
+    Json(profile): Json<Profile>,
+) -> Result<Response, ApiError> {
+    let if_version = if_match(&headers)?;
+    uninterrupted(async move {
+        let mut tx = pool.begin().await?;
+        let user = billing::update_profile(&mut tx, id, &profile, if_version).await??;
+        tx.commit().await?;
+        Ok(with_etag(user))
+    })
+    .await
+}
+
+/// Takes money from an account, if it is there.
+#[utoipa::path(post, path = "/billing/withdraw/{userId}", tag = "billing",
+    params(("userId" = inline(UserId), Path), IdempotencyKeyHeader),
+    request_body = OrderWithdrawRequest,
+    responses((status = 200, description = "What the account holds now.", body = AccountBalance),
+        BadRequest, NotFound, Conflict, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
+pub async fn withdraw(
+    State(pool): State<PgPool>,
+    Path(user_id): Path<UserId>,
+    key: IdempotencyKey,
+    Json(request): Json<OrderWithdrawRequest>,
+) -> Result<axum::Json<AccountBalance>, ApiError> {
+    let OrderWithdrawRequest { amount, order_id } = request;
+    let outcome = uninterrupted(async move {
+        fail::fail_point!("billing::withdrawal_received");
+        let mut tx = pool.begin().await?;
+        let request = key.request_id(Operation::Withdraw);
+        let outcome = billing::withdraw(&mut tx, request, Withdrawal { user_id, amount, order_id }).await?;
+        tx.commit().await?;
+        fail::fail_point!("billing::withdrawal_committed");
+        Ok::<_, ApiError>(outcome)
+    });
+    match once(outcome.await?)? {
+        Ok(balance) => Ok(axum::Json(AccountBalance { balance })),
+        Err(refusal) => Err(ApiError::Withdrawal(refusal, order_id)),
+    }
+}
+
+/// How a request to billing ended: for requests that were answered with 202.
+#[utoipa::path(get, path = "/billing/requests/{requestId}", tag = "billing",
+    params(("requestId" = inline(RequestId), Path)),
+    responses((status = 200, description = "It has ended, and so.", body = FinishedRequest),
+        (status = 202, description = "It is on its way, or was never sent. `Retry-After` says when to ask again.", body = RequestAccepted),
+        NotFound, Internal, Unavailable))]
+pub async fn get_request(
+    State(pool): State<PgPool>,
+    Path(request_id): Path<RequestId>,
+) -> Result<Response, ApiError> {
+    let found =
+        uninterrupted(async move { billing::find_request(&mut *pool.acquire().await?, request_id).await });
+    let Some(billing::FinishedRequest { operation, outcome }) = found.await? else {
+        return Ok(not_known_yet(request_id));
+    };
+    let mut finished = FinishedRequest { request_id, operation, user_id: None, balance: None, error: None };
+    fn decode<T: DeserializeOwned>(outcome: serde_json::Value) -> Result<T, ApiError> {
+        serde_json::from_value(outcome).map_err(|error| StoreError::from(error).into())
+    }
+    let (outcome, refused) = (outcome.0.clone(), outcome.0.get("Err").and_then(|code| code.as_str()));
+    finished.error = refused.map(str::to_owned);
+    if finished.operation == Operation::CreateUser.as_str() {
+        finished.user_id = decode::<Result<UserId, RegistrationRefusal>>(outcome)?.ok();
+    } else if finished.operation == Operation::Deposit.as_str() {
+        finished.balance = decode::<Result<Balance, DepositRefusal>>(outcome)?.ok();
+    } else {
+        finished.balance = decode::<Result<Balance, Refusal>>(outcome)?.ok();
+    }
+    Ok(axum::Json(finished).into_response())
+}
+
+/// The outcome of a request that may be a repeat: the same answer either way.
+///
+/// # Errors
+/// When the key came with other content before.
+pub fn once<T>(outcome: Once<T>) -> Result<T, ApiError> {
+    match outcome {
+        Once::Done(outcome) | Once::Repeated(outcome) => Ok(outcome),
+        Once::Reused => Err(ApiError::KeyReused),
+    }
+}
+
+/// 202 for a request that has not ended, as far as is known here.
+pub(crate) fn not_known_yet(request_id: RequestId) -> Response {
+    (StatusCode::ACCEPTED, [(header::RETRY_AFTER, "1")], axum::Json(RequestAccepted { request_id }))
+        .into_response()
+}
+
+fn with_etag(user: billing::User) -> Response {
+    let etag = HeaderValue::from_str(&format!("\"{}\"", user.version)).expect("a number in quotes");
+    ([(header::ETAG, etag)], axum::Json(User::from(user))).into_response()
+}
+
+/// The version that `If-Match` names: `"3"` or `3`; `*` matches any.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.trim_matches('"').parse();
+    version.map(Some).map_err(|_| ApiError::InvalidHeader("If-Match", "must be a version such as \"3\""))
+}

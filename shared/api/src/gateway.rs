@@ -1,0 +1,206 @@
+//! What every gateway does the same way: pass requests on to their owner, and the owner's answer back.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::MethodRouter;
+use clap::Args;
+use domain::UserId;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, header};
+use url::Url;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
+use web::{BODY_BYTES_MAX, Call, Client, ClientSettings, Json, Path, Peer, PeerError, Problem, Retry};
+
+use crate::docs::{BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable};
+use crate::types::{AccountBalance, EmailAccepted, SendEmailRequest, WithdrawRequest};
+use crate::{
+    ApiError, IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader, billing, notification, order,
+    request_deadline,
+};
+
+/// The services behind a gateway.
+#[derive(Clone)]
+pub struct Peers {
+    /// Owner of users and accounts.
+    pub billing: Peer,
+    /// Owner of orders.
+    pub order: Peer,
+    /// Owner of emails.
+    pub notification: Peer,
+}
+
+/// Where the services behind a gateway are.
+#[derive(Clone, Debug, Args)]
+pub struct PeerSettings {
+    /// Where billing is.
+    #[arg(long, env = "BILLING_URL")]
+    pub billing_url: Url,
+    /// Where the order service is.
+    #[arg(long, env = "ORDER_URL")]
+    pub order_url: Url,
+    /// Where notification is.
+    #[arg(long, env = "NOTIFICATION_URL")]
+    pub notification_url: Url,
+}
+
+impl Peers {
+    /// Peers that nobody calls: enough to ask the routes for their document.
+    pub fn nowhere() -> Self {
+        let settings = ClientSettings { connect_timeout_ms: 0, call_timeout_ms: 0, outstanding_max: 0 };
+        let client = Client::new(settings).expect("an HTTP client without TLS sets up nothing that can fail");
+        let url: Url = "http://nowhere.invalid".parse().expect("a URL");
+        PeerSettings { billing_url: url.clone(), order_url: url.clone(), notification_url: url }
+            .connect(&client)
+    }
+}
+
+impl PeerSettings {
+    /// The services, not called yet.
+    pub fn connect(self, client: &Client) -> Peers {
+        Peers {
+            billing: client.peer("billing", self.billing_url),
+            order: client.peer("order", self.order_url),
+            notification: client.peer("notification", self.notification_url),
+        }
+    }
+}
+
+/// Headers of a request that mean something to the owner.
+const REQUEST_HEADERS: [HeaderName; 4] =
+    [header::CONTENT_TYPE, header::IF_MATCH, IDEMPOTENCY_KEY, HeaderName::from_static("prefer")];
+/// Headers of an answer that mean something to the client.
+const ANSWER_HEADERS: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::ETAG,
+    header::LINK,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    HeaderName::from_static("preference-applied"),
+];
+
+/// The routes that are passed on over HTTP in every style: reads, the profile update, the direct withdrawal, the direct
+/// email.
+pub fn routes(peers: &Peers) -> OpenApiRouter {
+    use axum::routing::get;
+    let Peers { billing, order, notification } = peers;
+    OpenApiRouter::new()
+        .routes(passed_on(
+            routes!(billing::get_user, billing::update_profile),
+            get(pass_on).put(pass_on),
+            billing,
+        ))
+        .routes(passed_on(routes!(billing::get_request), get(pass_on), billing))
+        .routes(passed_on(routes!(order::list_orders), get(pass_on), order))
+        .routes(passed_on(routes!(order::get_order), get(pass_on), order))
+        .routes(passed_on(routes!(order::get_order_request), get(pass_on), order))
+        .routes(passed_on(routes!(notification::list_emails), get(pass_on), notification))
+        .merge(OpenApiRouter::new().routes(routes!(withdraw)).with_state(billing.clone()))
+        .merge(OpenApiRouter::new().routes(routes!(send_email)).with_state(notification.clone()))
+}
+
+/// A route that `owner` documents and that `handler` passes on to `peer`: written down once, so that the gateway's
+/// document cannot differ from the owner's.
+pub fn passed_on<O>(
+    (schemas, paths, _): UtoipaMethodRouter<O>,
+    handler: MethodRouter<Peer>,
+    peer: &Peer,
+) -> UtoipaMethodRouter {
+    (schemas, paths, handler.with_state(peer.clone()))
+}
+
+/// Passes a request on as it is; again if it may be repeated, since the owner is the last service on the path.
+pub async fn pass_on(
+    State(owner): State<Peer>,
+    key: IdempotencyKey,
+    request: Request,
+) -> Result<Response, Problem> {
+    let call = call_like(request, &key).await?;
+    answered(owner.send(call).await)
+}
+
+/// Passes a request on to an owner that calls others itself: waits as long as the client does, and leaves retrying to the
+/// owner, so that one layer retries and not two.
+pub async fn pass_on_and_wait(
+    State(owner): State<Peer>,
+    key: IdempotencyKey,
+    request: Request,
+) -> Result<Response, Problem> {
+    let deadline = request_deadline(&request);
+    let call = call_like(request, &key).await?.retry(Retry::No).timeout(deadline);
+    answered(owner.send(call).await)
+}
+
+async fn call_like(request: Request, key: &IdempotencyKey) -> Result<Call, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Problem::too_large())?;
+    let mut call = Call::new(parts.method.clone(), path_and_query(&parts)).body(body);
+    for name in REQUEST_HEADERS {
+        if let Some(value) = parts.headers.get(&name) {
+            call = call.header(name, value.clone());
+        }
+    }
+    Ok(match parts.method {
+        Method::GET => call.retry(Retry::Yes),
+        // Without a key of the client's the gateway makes one, so that the request has an id all the way.
+        Method::POST => call.header(IDEMPOTENCY_KEY, key.header_value()).retry(Retry::Yes),
+        _ => call,
+    })
+}
+
+/// Takes money from an account, if it is there.
+#[utoipa::path(post, path = "/billing/withdraw/{userId}", tag = "billing",
+    params(("userId" = inline(UserId), Path), IdempotencyKeyHeader),
+    request_body = WithdrawRequest,
+    responses((status = 200, description = "What the account holds now.", body = AccountBalance),
+        BadRequest, NotFound, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
+async fn withdraw(
+    State(billing): State<Peer>,
+    Path(user): Path<UserId>,
+    key: IdempotencyKey,
+    Json(request): Json<WithdrawRequest>,
+) -> Result<Response, Problem> {
+    pass_on_public(&billing, format!("/billing/withdraw/{user}"), &key, &request).await
+}
+
+/// Stores an email; it is sent right after.
+#[utoipa::path(post, path = "/notification/email/{userId}", tag = "notification",
+    params(("userId" = inline(UserId), Path), IdempotencyKeyHeader),
+    request_body = SendEmailRequest,
+    responses((status = 202, description = "Stored, will be sent.", body = EmailAccepted),
+        BadRequest, NotFound, TooLarge, KeyReused, Internal, Unavailable))]
+async fn send_email(
+    State(notification): State<Peer>,
+    Path(user): Path<UserId>,
+    key: IdempotencyKey,
+    Json(request): Json<SendEmailRequest>,
+) -> Result<Response, Problem> {
+    pass_on_public(&notification, format!("/notification/email/{user}"), &key, &request).await
+}
+
+/// Passes on only what is public: a client cannot say that a withdrawal or an email belongs to an order.
+async fn pass_on_public(
+    peer: &Peer,
+    path: String,
+    key: &IdempotencyKey,
+    request: &impl serde::Serialize,
+) -> Result<Response, Problem> {
+    let call = Call::post(path, request).header(IDEMPOTENCY_KEY, key.header_value()).retry(Retry::Yes);
+    answered(peer.send(call).await)
+}
+
+/// The owner's answer, or why there is none.
+fn answered(answer: Result<web::Answer, PeerError>) -> Result<Response, Problem> {
+    let answer = answer.map_err(|error| Problem::from(ApiError::from(error)))?;
+    let mut headers = HeaderMap::new();
+    for name in ANSWER_HEADERS {
+        if let Some(value) = answer.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    Ok((answer.status, headers, answer.body).into_response())
+}
+
+fn path_and_query(parts: &Parts) -> String {
+    parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string)
+}

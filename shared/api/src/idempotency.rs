@@ -1,0 +1,107 @@
+//! The `Idempotency-Key` header (IETF draft `draft-ietf-httpapi-idempotency-key-header`), bare or quoted.
+
+use axum::extract::FromRequestParts;
+use domain::{Operation, RequestId};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::ApiError;
+
+/// The header's name.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// For OpenAPI.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "the fields exist for the document alone")]
+pub struct IdempotencyKeyHeader {
+    /// Names this request: repeated with the same key it has no second effect and gets the same answer. With other content it
+    /// is refused. Bare or quoted, 1 to 255 visible ASCII characters.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!#-\\[\\]-~]+$",
+        example = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+    )]
+    key: String,
+}
+
+/// The key of a request; one of its own for a request that came without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The request this key names.
+    pub fn request_id(&self, operation: Operation) -> RequestId {
+        RequestId::derive(operation, &self.0)
+    }
+
+    /// For passing it on.
+    pub fn header_value(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).expect("a key is visible ASCII")
+    }
+
+    fn parse(header: &HeaderValue) -> Result<Self, ApiError> {
+        let refuse = |why| Err(ApiError::InvalidHeader("Idempotency-Key", why));
+        let Ok(text) = header.to_str() else {
+            return refuse("must be visible ASCII");
+        };
+        let text = text.trim();
+        // A quoted key is a string of RFC 9651: only `\` and `"` are escaped.
+        let key = match text.strip_prefix('"').map(|rest| rest.strip_suffix('"')) {
+            Some(Some(quoted)) => quoted.replace("\\\"", "\"").replace("\\\\", "\\"),
+            Some(None) => return refuse("the closing quote is missing"),
+            None => text.to_owned(),
+        };
+        if key.is_empty() || key.len() > 255 || !key.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+            return refuse("must have 1 to 255 visible ASCII characters");
+        }
+        Ok(Self(key))
+    }
+}
+
+impl From<RequestId> for IdempotencyKey {
+    /// For calls that a service makes on behalf of a request: repeated by anyone, they are the same call.
+    fn from(request: RequestId) -> Self {
+        Self(request.to_string())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let mut headers = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        match (headers.next(), headers.next()) {
+            (None, _) => Ok(Self(Uuid::now_v7().to_string())),
+            (Some(header), None) => Self::parse(header),
+            (Some(_), Some(_)) => Err(ApiError::InvalidHeader("Idempotency-Key", "must be there once")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &'static str) -> Option<String> {
+        IdempotencyKey::parse(&HeaderValue::from_static(text)).ok().map(|key| key.0)
+    }
+
+    #[test]
+    fn a_key_is_the_same_bare_and_quoted() {
+        assert_eq!(parse("abc-1"), parse("\"abc-1\""));
+        assert_eq!(parse(r#""a\"b""#).as_deref(), Some("a\"b"));
+    }
+
+    #[test]
+    fn an_unusable_key_is_refused() {
+        for bad in ["", "\"\"", "\"open", "   "] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The HTTP contract: types, errors, the headers with a meaning of their own, OpenAPI, and the routes that are the same in
+//! every style.
+
+pub mod billing;
+pub mod docs;
+mod error;
+pub mod gateway;
+mod idempotency;
+pub mod notification;
+pub mod order;
+pub mod password;
+mod prefer;
+pub mod types;
+
+pub use error::ApiError;
+pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader};
+pub use prefer::{Prefer, PreferHeader, request_deadline};
+
+/// `/ready` of a service that owns tables: without its database it can do nothing.
+pub fn database_check(pool: &sqlx::PgPool) -> web::Check {
+    let pool = pool.clone();
+    web::Check::required("database", move || {
+        let pool = pool.clone();
+        async move { store::ping(&pool).await.map_err(|error| error.to_string()) }
+    })
+}

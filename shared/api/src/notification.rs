@@ -1,0 +1,73 @@
+//! The notification service's routes: the same in every style.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use domain::{Operation, UserId};
+use http::StatusCode;
+use sqlx::postgres::PgPool;
+use store::notification::{self, NewEmail};
+use store::uninterrupted;
+use tokio::sync::Notify;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::{Json, Path};
+
+use crate::billing::once;
+use crate::docs::{BadRequest, Internal, KeyReused, NotFound, TooLarge, Unavailable};
+use crate::types::{Email, EmailAccepted, OrderEmailRequest};
+use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
+
+/// What the routes need: the table, and the worker that sends what is in it.
+#[derive(Clone)]
+pub struct Notification {
+    /// The notification service's database.
+    pub pool: PgPool,
+    /// Wakes the sending worker, so that no email waits for its poll.
+    pub wake: Arc<Notify>,
+}
+
+/// All of them.
+pub fn routes() -> OpenApiRouter<Notification> {
+    OpenApiRouter::new().routes(routes!(send_email, list_emails))
+}
+
+/// Stores an email; it is sent right after.
+#[utoipa::path(post, path = "/notification/email/{userId}", tag = "notification",
+    params(("userId" = inline(UserId), Path), IdempotencyKeyHeader),
+    request_body = OrderEmailRequest,
+    responses((status = 202, description = "Stored, will be sent.", body = EmailAccepted),
+        BadRequest, NotFound, TooLarge, KeyReused, Internal, Unavailable))]
+pub async fn send_email(
+    State(Notification { pool, wake }): State<Notification>,
+    Path(user_id): Path<UserId>,
+    key: IdempotencyKey,
+    Json(request): Json<OrderEmailRequest>,
+) -> Result<(StatusCode, axum::Json<EmailAccepted>), ApiError> {
+    let OrderEmailRequest { email, title, message, order_id } = request;
+    let email =
+        NewEmail { user_id, email: email.into(), title: title.into(), message: message.into(), order_id };
+    let stored = uninterrupted(async move {
+        let request = key.request_id(Operation::SendEmail);
+        let stored = notification::enqueue(&mut *pool.acquire().await?, request, &email).await?;
+        fail::fail_point!("notification::email_stored");
+        Ok::<_, ApiError>(stored)
+    });
+    let email_id = once(stored.await?)?;
+    wake.notify_one();
+    Ok((StatusCode::ACCEPTED, axum::Json(EmailAccepted { email_id })))
+}
+
+/// A user's emails, oldest first.
+#[utoipa::path(get, path = "/notification/email/{userId}", tag = "notification",
+    params(("userId" = inline(UserId), Path)),
+    responses((status = 200, description = "The emails; none for an unknown user.", body = Vec<Email>),
+        NotFound, Internal, Unavailable))]
+pub async fn list_emails(
+    State(Notification { pool, .. }): State<Notification>,
+    Path(user): Path<UserId>,
+) -> Result<axum::Json<Vec<Email>>, ApiError> {
+    let emails =
+        uninterrupted(async move { notification::list(&mut *pool.acquire().await?, user).await }).await?;
+    Ok(axum::Json(emails.into_iter().map(Email::from).collect()))
+}

@@ -1,0 +1,82 @@
+//! The order service's reads: the same in every style.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use domain::{OrderId, RequestId};
+use http::header;
+use sqlx::postgres::PgPool;
+use store::{order, uninterrupted};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::{Path, Query};
+
+use crate::ApiError;
+use crate::billing::not_known_yet;
+use crate::docs::{BadRequest, Internal, NotFound, Unavailable};
+use crate::types::{Order, OrdersQuery, RequestAccepted};
+
+/// All of them.
+pub fn routes() -> OpenApiRouter<PgPool> {
+    OpenApiRouter::new()
+        .routes(routes!(list_orders))
+        .routes(routes!(get_order))
+        .routes(routes!(get_order_request))
+}
+
+/// A page of orders, oldest first. `Link` names the next page while there is one.
+#[utoipa::path(get, path = "/orders", tag = "orders", params(OrdersQuery),
+    responses((status = 200, description = "The page.", body = Vec<Order>), BadRequest, Internal, Unavailable))]
+pub async fn list_orders(
+    State(pool): State<PgPool>,
+    Query(query): Query<OrdersQuery>,
+) -> Result<Response, ApiError> {
+    let (limit, after) = (usize::from(query.limit.get()), query.after.unwrap_or(OrderId(0)));
+    // One more than the page, to know whether there is a next one.
+    let wanted = i64::from(query.limit.get()) + 1;
+    let mut orders =
+        uninterrupted(
+            async move { order::page(&mut *pool.acquire().await?, query.user_id, after, wanted).await },
+        )
+        .await?;
+    let more = orders.len() > limit;
+    orders.truncate(limit);
+    let page: Vec<Order> = orders.into_iter().map(Order::from).collect();
+    match page.last() {
+        Some(last) if more => {
+            let user = query.user_id.map(|user| format!("userId={user}&")).unwrap_or_default();
+            let next = format!("</orders?{user}after={}&limit={limit}>; rel=\"next\"", last.id);
+            Ok(([(header::LINK, next)], axum::Json(page)).into_response())
+        }
+        _ => Ok(axum::Json(page).into_response()),
+    }
+}
+
+/// An order.
+#[utoipa::path(get, path = "/orders/{orderId}", tag = "orders", params(("orderId" = inline(OrderId), Path)),
+    responses((status = 200, description = "The order.", body = Order), NotFound, Internal, Unavailable))]
+pub async fn get_order(
+    State(pool): State<PgPool>,
+    Path(id): Path<OrderId>,
+) -> Result<axum::Json<Order>, ApiError> {
+    let order = uninterrupted(async move { order::find(&mut *pool.acquire().await?, id).await }).await?;
+    order.map(|order| axum::Json(order.into())).ok_or(ApiError::NotFound("order"))
+}
+
+/// The order that a request led to, once it is terminal.
+#[utoipa::path(get, path = "/orders/requests/{requestId}", tag = "orders",
+    params(("requestId" = inline(RequestId), Path)),
+    responses((status = 200, description = "The order, paid or rejected.", body = Order),
+        (status = 202, description = "Not decided yet, or never sent. `Retry-After` says when to ask again.", body = RequestAccepted),
+        NotFound, Internal, Unavailable))]
+pub async fn get_order_request(
+    State(pool): State<PgPool>,
+    Path(request): Path<RequestId>,
+) -> Result<Response, ApiError> {
+    let order =
+        uninterrupted(async move { order::find_by_request(&mut *pool.acquire().await?, request).await })
+            .await?;
+    Ok(match order.filter(|order| order.settlement().is_some()) {
+        Some(order) => axum::Json(Order::from(order)).into_response(),
+        None => not_known_yet(request),
+    })
+}

@@ -1,0 +1,101 @@
+//! The `Prefer` header (RFC 7240): how long a client wants to wait for an outcome.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Request};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use utoipa::IntoParams;
+
+/// Waits without the header.
+const WAIT_DEFAULT: Duration = Duration::from_secs(5);
+/// The longest wait a client may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long any other request may take as a whole.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// Time to answer after the wait is over.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+/// For OpenAPI.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "the fields exist for the document alone")]
+pub struct PreferHeader {
+    /// `wait=N`: answer within N seconds (5 without, at most 30), with 202 when the outcome is not known by then.
+    /// `respond-async`: answer 202 as soon as the request cannot be lost.
+    #[param(rename = "Prefer", required = false, example = "wait=5")]
+    prefer: String,
+}
+
+/// What the client prefers. What is not understood is ignored, as RFC 7240 asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefer {
+    /// Do not wait for the outcome.
+    pub respond_async: bool,
+    /// How long to wait for it otherwise.
+    pub wait: Duration,
+}
+
+impl Prefer {
+    fn parse(headers: &HeaderMap) -> Self {
+        let mut prefer = Self { respond_async: false, wait: WAIT_DEFAULT };
+        let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+        for preference in lines.flat_map(|line| line.split(',')) {
+            // Parameters after `;` refine a preference; these have none.
+            let preference = preference.split(';').next().unwrap_or_default();
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"').parse()) {
+                ("respond-async", _) => prefer.respond_async = true,
+                ("wait", Ok(seconds)) => prefer.wait = Duration::from_secs(seconds).min(WAIT_MAX),
+                _ => {}
+            }
+        }
+        prefer
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Prefer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::parse(&parts.headers))
+    }
+}
+
+/// How long a request may take as a whole: 3 s, but an order as long as its client waits.
+pub fn request_deadline(request: &Request) -> Duration {
+    if request.method() == Method::POST && request.uri().path() == "/orders" {
+        Prefer::parse(request.headers()).wait + ANSWER_MARGIN
+    } else {
+        REQUEST_DEADLINE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(lines: &[&'static str]) -> Prefer {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("prefer", http::HeaderValue::from_static(line));
+        }
+        Prefer::parse(&headers)
+    }
+
+    #[test]
+    fn a_client_may_wait_5_seconds_or_as_long_as_it_says_up_to_30() {
+        assert_eq!(parse(&[]).wait, Duration::from_secs(5));
+        assert_eq!(parse(&["wait=10"]).wait, Duration::from_secs(10));
+        assert_eq!(parse(&["Wait = \"2\""]).wait, Duration::from_secs(2));
+        assert_eq!(parse(&["wait=3600"]).wait, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn preferences_come_in_any_order_and_unknown_ones_are_ignored() {
+        let prefer = parse(&["handling=lenient, respond-async", "wait=1; x=y"]);
+        assert_eq!(prefer, Prefer { respond_async: true, wait: Duration::from_secs(1) });
+        assert_eq!(parse(&["wait=soon, respond"]), parse(&[]));
+    }
+}

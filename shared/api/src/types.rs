@@ -1,0 +1,325 @@
+//! What goes over HTTP, in camelCase. A request type accepts only what is valid: parse, don't validate.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    Amount, Balance, EmailAddress, EmailId, Line, OrderId, OrderStatus, Profile, Prose, Refusal,
+    Registration, RequestId, UserId,
+};
+use serde::{Deserialize, Serialize};
+use store::{billing, notification, order};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::password::Password;
+
+/// `POST /billing/user`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateUserRequest {
+    /// Unique without regard to case; never changes.
+    #[schema(inline, example = "ann")]
+    pub username: Line<1, 64>,
+    /// Stored as an Argon2id hash only.
+    #[schema(inline)]
+    pub password: Password,
+    /// Where emails about orders go. Unique without regard to case.
+    #[schema(inline, example = "ann@example.org")]
+    pub email: EmailAddress,
+    /// Given name.
+    #[schema(inline, example = "Ann")]
+    pub first_name: Option<Line<0, 100>>,
+    /// Family name.
+    #[schema(inline, example = "Petrova")]
+    pub last_name: Option<Line<0, 100>>,
+    /// Phone number, as the user writes it.
+    #[schema(inline)]
+    pub phone: Option<Line<0, 50>>,
+}
+
+impl CreateUserRequest {
+    /// The request in two parts: what may be stored and compared, and what may only be hashed.
+    pub fn into_parts(self) -> (Registration, Password) {
+        let Self { username, password, email, first_name, last_name, phone } = self;
+        (Registration { username, profile: Profile { first_name, last_name, email, phone } }, password)
+    }
+}
+
+/// A user was created.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserCreated {
+    /// The new user, and the account that was opened with 0.
+    #[schema(inline)]
+    pub user_id: UserId,
+}
+
+/// A user and what the account holds.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// Who.
+    #[schema(inline)]
+    pub id: UserId,
+    /// Never changes.
+    pub username: String,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// Where emails go.
+    pub email: String,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// What the account holds, in minor units.
+    #[schema(inline)]
+    pub balance: Balance,
+    /// Version of the profile, from 1.
+    pub version: i64,
+}
+
+impl From<billing::User> for User {
+    fn from(user: billing::User) -> Self {
+        let billing::User { id, username, first_name, last_name, email, phone, balance, version } = user;
+        Self { id, username, first_name, last_name, email, phone, balance, version }
+    }
+}
+
+/// `POST /billing/deposit/{userId}`
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DepositRequest {
+    /// Minor units.
+    #[schema(inline)]
+    pub amount: Amount,
+}
+
+/// `POST /billing/withdraw/{userId}` at the gateway.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WithdrawRequest {
+    /// Minor units.
+    #[schema(inline)]
+    pub amount: Amount,
+}
+
+/// `POST /billing/withdraw/{userId}` at billing itself.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderWithdrawRequest {
+    /// Minor units.
+    #[schema(inline)]
+    pub amount: Amount,
+    /// The order that is paid with it; an order is charged at most once.
+    #[schema(inline)]
+    pub order_id: Option<OrderId>,
+}
+
+/// What an account holds now.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AccountBalance {
+    /// Minor units.
+    #[schema(inline)]
+    pub balance: Balance,
+}
+
+/// `POST /orders`
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateOrderRequest {
+    /// Who orders.
+    #[schema(inline)]
+    pub user_id: UserId,
+    /// Minor units.
+    #[schema(inline)]
+    pub price: Amount,
+}
+
+/// An order was created and paid.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCreated {
+    /// The new order.
+    #[schema(inline)]
+    pub order_id: OrderId,
+}
+
+/// The outcome is not known yet; `Location` says where it will be.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestAccepted {
+    /// The request.
+    #[schema(inline)]
+    pub request_id: RequestId,
+}
+
+/// An order.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// Which.
+    #[schema(inline)]
+    pub id: OrderId,
+    /// Who ordered.
+    #[schema(inline)]
+    pub user_id: UserId,
+    /// Minor units.
+    #[schema(inline)]
+    pub price: Amount,
+    /// Where it stands.
+    #[schema(inline)]
+    pub status: OrderStatus,
+    /// Why it was rejected; null unless it was.
+    #[schema(inline)]
+    pub reason: Option<Refusal>,
+    /// Number of states it has been in.
+    pub version: i64,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+    /// When it changed last.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<order::Order> for Order {
+    fn from(order: order::Order) -> Self {
+        let order::Order { id, user_id, price, status, reason, version, created_at, updated_at, .. } = order;
+        Self { id, user_id, price, status, reason, version, created_at, updated_at }
+    }
+}
+
+/// The query of `GET /orders`.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct OrdersQuery {
+    /// Only this user's orders; everybody's without.
+    #[param(inline)]
+    pub user_id: Option<UserId>,
+    /// Only orders with a larger id: the last one of the page before.
+    #[param(inline)]
+    pub after: Option<OrderId>,
+    /// Orders on the page.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub limit: PageLimit,
+}
+
+/// Entries on a page: 1 to 100, 20 if not said.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(try_from = "u16")]
+#[schema(value_type = u16, minimum = 1, maximum = 100, default = 20)]
+pub struct PageLimit(u16);
+
+impl PageLimit {
+    /// The number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for PageLimit {
+    fn default() -> Self {
+        Self(20)
+    }
+}
+
+impl TryFrom<u16> for PageLimit {
+    type Error = String;
+
+    fn try_from(limit: u16) -> Result<Self, String> {
+        if (1..=100).contains(&limit) {
+            Ok(Self(limit))
+        } else {
+            Err(format!("must be 1 to 100, not {limit}"))
+        }
+    }
+}
+
+/// `POST /notification/email/{userId}` at the gateway.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SendEmailRequest {
+    /// Where it goes.
+    #[schema(inline, example = "ann@example.org")]
+    pub email: EmailAddress,
+    /// The subject.
+    #[schema(inline, example = "Hello")]
+    pub title: Line<1, 200>,
+    /// The text.
+    #[schema(inline, example = "How are you?")]
+    pub message: Prose<1, 10_000>,
+}
+
+/// `POST /notification/email/{userId}` at the notification service itself.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderEmailRequest {
+    /// Where it goes.
+    #[schema(inline, example = "ann@example.org")]
+    pub email: EmailAddress,
+    /// The subject.
+    #[schema(inline, example = "Order is paid")]
+    pub title: Line<1, 200>,
+    /// The text.
+    #[schema(inline)]
+    pub message: Prose<1, 10_000>,
+    /// The order whose end it tells; an order gets one email.
+    #[schema(inline)]
+    pub order_id: Option<OrderId>,
+}
+
+/// An email was stored and will be sent.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailAccepted {
+    /// The new email.
+    #[schema(inline)]
+    pub email_id: EmailId,
+}
+
+/// An email.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Email {
+    /// Which.
+    #[schema(inline)]
+    pub id: EmailId,
+    /// Where it goes.
+    pub email: String,
+    /// The subject.
+    pub title: String,
+    /// The text.
+    pub message: String,
+    /// `pending`, `sending`, `sent` or `failed`.
+    #[schema(pattern = "^(pending|sending|sent|failed)$")]
+    pub status: String,
+    /// The order it tells about.
+    #[schema(inline)]
+    pub order_id: Option<OrderId>,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<notification::Email> for Email {
+    fn from(email: notification::Email) -> Self {
+        let notification::Email { id, email, title, message, status, order_id, created_at, .. } = email;
+        Self { id, email, title, message, status, order_id, created_at }
+    }
+}
+
+/// How a request to billing ended.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FinishedRequest {
+    /// The request.
+    #[schema(inline)]
+    pub request_id: RequestId,
+    /// `create-user`, `deposit` or `withdraw`.
+    pub operation: String,
+    /// The user that was created.
+    #[schema(inline)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// What the account held afterwards.
+    #[schema(inline)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
+    /// The code of the refusal, such as `username-taken`; absent on success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

@@ -1,0 +1,47 @@
+//! A user as billing keeps it: the profile, and how one is registered.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{EmailAddress, Line};
+
+/// The part of a user that a profile update replaces as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Profile {
+    /// Given name.
+    #[schema(inline, example = "Ann")]
+    pub first_name: Option<Line<0, 100>>,
+    /// Family name.
+    #[schema(inline, example = "Petrova")]
+    pub last_name: Option<Line<0, 100>>,
+    /// Where emails about orders go. Unique without regard to case.
+    #[schema(inline, example = "ann@example.org")]
+    pub email: EmailAddress,
+    /// Phone number, as the user writes it.
+    #[schema(inline, example = "+7 495 000-00-00")]
+    pub phone: Option<Line<0, 50>>,
+}
+
+/// A request to register a user, without the password: what is stored, compared and passed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Registration {
+    /// The name the user chose. Unique without regard to case; never changes.
+    #[schema(inline, example = "ann")]
+    pub username: Line<1, 64>,
+    /// The rest.
+    #[serde(flatten)]
+    #[schema(inline)]
+    pub profile: Profile,
+}
+
+/// Why a registration was refused. An outcome, not a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistrationRefusal {
+    /// Somebody has this username.
+    UsernameTaken,
+    /// Somebody has this email address.
+    EmailTaken,
+}

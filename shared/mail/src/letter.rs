@@ -1,0 +1,91 @@
+//! An email as it goes over the wire: envelope addresses and an RFC 5322 message.
+
+use lettre::message::{Mailbox, SinglePart};
+use lettre::{Address, Message};
+
+use crate::QueuedEmail;
+
+/// Why an email can never be sent, whatever the server says.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LetterError {
+    #[error("unusable recipient address: {0}")]
+    Recipient(#[from] lettre::address::AddressError),
+    #[error("cannot be composed: {0}")]
+    Message(#[from] lettre::error::Error),
+}
+
+pub(crate) struct Letter {
+    pub(crate) from: Address,
+    pub(crate) to: Address,
+    /// Headers and body, not yet dot-stuffed.
+    pub(crate) content: Vec<u8>,
+}
+
+impl Letter {
+    /// The same email always gets the same Message-ID; only `Date` says when this copy was made.
+    pub(crate) fn compose(from: &Mailbox, email: &QueuedEmail) -> Result<Self, LetterError> {
+        let to: Address = email.to.parse()?;
+        let message = Message::builder()
+            .from(from.clone())
+            .to(Mailbox::new(None, to.clone()))
+            .message_id(Some(format!("<{}>", email.message_id)))
+            .subject(email.subject.as_str())
+            .singlepart(SinglePart::plain(email.body.clone()))?;
+        Ok(Self { from: from.email.clone(), to, content: message.formatted() })
+    }
+
+    /// Needs a server that speaks SMTPUTF8 (RFC 6531).
+    pub(crate) fn is_international(&self) -> bool {
+        let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+        !ascii(&self.from) || !ascii(&self.to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compose(to: &str, subject: &str) -> Result<String, LetterError> {
+        let from = "Shop <shop@mail.example>".parse().unwrap();
+        let email = QueuedEmail {
+            id: 1,
+            message_id: "1.paid@mail.example".to_owned(),
+            to: to.to_owned(),
+            subject: subject.to_owned(),
+            body: "Привет,\n.\nпока\n".to_owned(),
+            attempts: 1,
+            taken_over: false,
+        };
+        Letter::compose(&from, &email).map(|letter| String::from_utf8(letter.content).unwrap())
+    }
+
+    #[test]
+    fn the_message_carries_its_headers() {
+        let message = compose("ann@mail.example", "Paid").unwrap();
+        for line in [
+            "From: Shop <shop@mail.example>\r\n",
+            "To: ann@mail.example\r\n",
+            "Message-ID: <1.paid@mail.example>\r\n",
+            "Subject: Paid\r\n",
+            "MIME-Version: 1.0\r\n",
+            "Content-Type: text/plain; charset=utf-8\r\n",
+            "Date: ",
+        ] {
+            assert!(message.contains(line), "{line:?} is missing from\n{message}");
+        }
+        assert!(message.is_ascii());
+    }
+
+    #[test]
+    fn an_unusable_recipient_is_an_error() {
+        for to in ["", "ann", "ann@", "ann@mail.example, bob@mail.example", "ann@mail.example\r\nDATA"] {
+            assert!(compose(to, "Paid").is_err(), "{to:?}");
+        }
+    }
+
+    #[test]
+    fn a_subject_cannot_add_a_header() {
+        let message = compose("ann@mail.example", "Paid\r\nBcc: eve@mail.example").unwrap();
+        assert!(!message.contains("\r\nBcc:"), "{message}");
+    }
+}

@@ -1,0 +1,32 @@
+//! Sends queued emails over SMTP, so that each is sent at least once and is recognisable when sent twice.
+//!
+//! What it promises: an email leaves the queue only once the server has answered for it, a crash at any point
+//! included. What SMTP cannot promise: when the connection breaks between `DATA` and the reply to the final dot,
+//! nobody can know whether the server took the email ([RFC 1047]). It is then sent again under the **same**
+//! Message-ID, by which a receiver can tell the copy, and counted in `email_deliveries_unknown_total`.
+//!
+//! | metric | meaning |
+//! |---|---|
+//! | `emails_total{outcome}` | recorded attempts: `sent`, `failed`, `retried` |
+//! | `email_deliveries_unknown_total` | attempts after which a copy may exist |
+//! | `email_send_duration_seconds` | one attempt, connecting included |
+//!
+//! Reading order: [`Queue`], [`Mailer`], [`run`].
+//!
+//! [RFC 1047]: https://www.rfc-editor.org/rfc/rfc1047
+
+mod final_dot;
+mod letter;
+mod queue;
+mod server;
+mod session;
+mod settings;
+mod smtp;
+mod worker;
+
+pub use queue::{Queue, QueuedEmail, Verdict};
+pub use server::ConfigError;
+pub use session::Timeouts;
+pub use settings::{MailSettings, Settings};
+pub use smtp::{Delivery, Mailer};
+pub use worker::{DeliverError, deliver_due, run};

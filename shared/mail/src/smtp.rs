@@ -1,0 +1,163 @@
+//! The mailer: sends one email at a time over a session that it keeps, and says what can be known about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+
+use crate::QueuedEmail;
+use crate::letter::Letter;
+use crate::server::{ConfigError, Server};
+use crate::session::{Session, StepError, Timeouts};
+
+/// A server's reply can be 100 kB long; a reason need not be.
+const REASON_CHARS_MAX: usize = 300;
+
+/// What is known about an email after one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The server took responsibility for it.
+    Accepted,
+    /// It will not be accepted however often it is sent.
+    Refused {
+        /// For the operator.
+        reason: String,
+    },
+    /// It was certainly not delivered and may be tried again.
+    Deferred {
+        /// For the operator.
+        reason: String,
+    },
+    /// The server asked for its content and the reply to that is missing: delivered or not, nobody knows.
+    Unknown {
+        /// For the operator.
+        reason: String,
+    },
+}
+
+/// How far an attempt got; decides what its failure means.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// TCP, greeting, EHLO, AUTH: about the server and us, never about this email.
+    Session,
+    /// MAIL, RCPT, DATA: about this email, nothing of it sent yet.
+    Envelope,
+    /// After 354.
+    Content,
+}
+
+/// Sends emails to one SMTP server, in the clear: TLS is not part of this build.
+pub struct Mailer {
+    server: Server,
+    from: Mailbox,
+    timeouts: Timeouts,
+    idle: Option<Session>,
+}
+
+impl Mailer {
+    /// For the server at `smtp://[user:password@]host[:port]` (port 25 unless given) and the sender `from`
+    /// (`address` or `Name <address>`). Connects when there is something to send.
+    pub fn new(url: &str, from: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            server: Server::parse(url)?,
+            from: from.parse()?,
+            timeouts: Timeouts::default(),
+            idle: None,
+        })
+    }
+
+    /// With other timeouts than the default of 1 s to connect and 5 s for a command.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The longest that one [`send`](Self::send) can take.
+    pub fn send_max(&self) -> Duration {
+        self.timeouts.send_max()
+    }
+
+    /// Sends one email over the session left by the one before, or a new one.
+    pub async fn send(&mut self, email: &QueuedEmail) -> Delivery {
+        let letter = match Letter::compose(&self.from, email) {
+            Ok(letter) => letter,
+            Err(error) => {
+                return Delivery::Refused { reason: error.to_string() };
+            }
+        };
+        match self.attempt(&letter).await {
+            Ok(session) => {
+                fail::fail_point!("mail::accepted");
+                self.idle = Some(session);
+                Delivery::Accepted
+            }
+            Err((stage, error)) => judge(stage, &error),
+        }
+    }
+
+    /// Closes the session, if there is one.
+    pub async fn quit(&mut self) {
+        if let Some(session) = self.idle.take() {
+            session.quit().await;
+        }
+    }
+
+    /// Returns the session only after a success: after a failure, or when this is cancelled, it is in no known state
+    /// and is dropped.
+    async fn attempt(&mut self, letter: &Letter) -> Result<Session, (Stage, StepError)> {
+        let mut session = self.begin(letter).await?;
+        fail::fail_point!("mail::connected");
+        session.rcpt(letter).await.map_err(|error| (Stage::Envelope, error))?;
+        session.data().await.map_err(|error| (Stage::Envelope, error))?;
+        fail::fail_point!("mail::data");
+        session.content(letter).await.map_err(|error| (Stage::Content, error))?;
+        Ok(session)
+    }
+
+    /// A session that has accepted MAIL.
+    async fn begin(&mut self, letter: &Letter) -> Result<Session, (Stage, StepError)> {
+        if let Some(mut session) = self.idle.take() {
+            match session.mail(letter).await {
+                Ok(()) => return Ok(session),
+                // Servers end idle sessions, with 421 or without a word. That is no failure of this email.
+                Err(error) if matches!(error.reply(), None | Some(421)) => {
+                    tracing::debug!(%error, "idle SMTP session has ended");
+                }
+                Err(error) => return Err((Stage::Envelope, error)),
+            }
+        }
+        let opening = Session::open(&self.server, self.timeouts);
+        let mut session = opening.await.map_err(|error| (Stage::Session, error))?;
+        session.mail(letter).await.map_err(|error| (Stage::Envelope, error))?;
+        Ok(session)
+    }
+}
+
+impl fmt::Debug for Mailer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Mailer")
+            .field("host", &self.server.host)
+            .field("port", &self.server.port)
+            .field("authenticates", &self.server.credentials.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+fn judge(stage: Stage, error: &StepError) -> Delivery {
+    let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
+    match (stage, error.reply()) {
+        (Stage::Envelope | Stage::Content, Some(code)) if refuses_email(code) => Delivery::Refused { reason },
+        (Stage::Envelope, None) if matches!(error, StepError::International) => Delivery::Refused { reason },
+        (Stage::Content, None) => Delivery::Unknown { reason },
+        // No session, or nothing sent yet, or the server has said, if only after the content, that it did not take it.
+        _ => Delivery::Deferred { reason },
+    }
+}
+
+/// 5yz is for good, unless it asks for a login (RFC 4954, section 6): any command may meet that, and it is not about
+/// the email.
+fn refuses_email(code: u16) -> bool {
+    code >= 500 && !matches!(code, 530 | 534 | 535 | 538)
+}

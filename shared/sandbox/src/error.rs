@@ -1,0 +1,93 @@
+//! The one error type of the sandbox: its reader is a person at a terminal who wants to know what to do.
+
+use std::{io, path::PathBuf};
+
+/// Why the sandbox could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// No server binaries anywhere, and no server given.
+    #[error(
+        "no PostgreSQL server found: install its server binaries (the Debian package is `postgresql`), \
+         or set PG_BINDIR to the directory of `initdb` and `postgres`, or DATABASE_URL to a running server"
+    )]
+    PostgresNotFound,
+
+    /// An environment variable is set to something unusable.
+    #[error("{name} is {problem}")]
+    BadSetting {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+
+    /// PostgreSQL does not run as root, and there is no other user to run it as.
+    #[error("started by root, but there is neither a user `postgres` nor `nobody` to run PostgreSQL as")]
+    NoUnprivilegedUser,
+
+    /// `initdb` did not create the cluster.
+    #[error("initdb failed: {output}")]
+    Initdb {
+        /// The end of what it said.
+        output: String,
+    },
+
+    /// The server ended before it accepted a connection.
+    #[error("PostgreSQL ended while starting, its last words: {log}")]
+    PostgresExited {
+        /// The end of its log.
+        log: String,
+    },
+
+    /// The server runs but cannot be used.
+    #[error("{server} does not accept connections")]
+    Unreachable {
+        /// Which server.
+        server: &'static str,
+        /// What the last attempt ended in.
+        source: sqlx::Error,
+    },
+
+    /// The server was told to stop and did not.
+    #[error("PostgreSQL is still running {seconds} s after the order to stop")]
+    StillRunning {
+        /// How long it was given.
+        seconds: u64,
+    },
+
+    /// Faults are injected into a private server only.
+    #[error("the server at DATABASE_URL is not the sandbox's to stop or restart")]
+    NotPrivate,
+
+    /// Every port of the sandbox's range is taken.
+    #[error("no free TCP port from {first} to {last}")]
+    NoFreePort {
+        /// First port tried.
+        first: u16,
+        /// Last port tried.
+        last: u16,
+    },
+
+    /// A file of the mailbox is no mail.
+    #[error("{} is not a mail message", path.display())]
+    NotMail {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The operating system refused something.
+    #[error("cannot {action}")]
+    Io {
+        /// What was attempted, to complete "cannot ...".
+        action: String,
+        /// The refusal.
+        source: io::Error,
+    },
+}
+
+impl SandboxError {
+    /// For `map_err`: says what was attempted when an I/O error came.
+    pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action: action.into(), source }
+    }
+}

@@ -1,0 +1,223 @@
+//! A PostgreSQL cluster of our own: made by `initdb`, run as a child process, gone with its scratch directory.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+use url::Url;
+
+use crate::{
+    SandboxError, free_port, postgres::ServerFacts, postgres_binaries::PostgresBinaries, run_as::RunAs,
+    scratch::ScratchDir,
+};
+
+const READY_MAX: Duration = Duration::from_secs(30);
+const READY_POLL: Duration = Duration::from_millis(20);
+const STOP_MAX: Duration = Duration::from_secs(30);
+const LAUNCHES_MAX: u32 = 3;
+const LOG_LINES_SHOWN: usize = 8;
+
+const INITDB_OPTIONS: [&str; 6] = [
+    "--username=postgres",
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    // The files of a new cluster need not survive a power cut; what is committed to it later is synced.
+    "--no-sync",
+    "--no-instructions",
+];
+
+const SETTINGS: [&str; 6] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "max_connections=500",
+    // The defaults, said aloud: figures measured on this server are those of a durable one.
+    "fsync=on",
+    "synchronous_commit=on",
+    "full_page_writes=on",
+];
+
+/// One cluster and its server process.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    binaries: PostgresBinaries,
+    owner: RunAs,
+    directory: ScratchDir,
+    password: String,
+    port: u16,
+    postmaster: Option<Child>,
+}
+
+impl Cluster {
+    /// Creates a cluster and starts its server.
+    pub(crate) async fn start() -> Result<(Self, ServerFacts), SandboxError> {
+        let binaries = PostgresBinaries::find()?;
+        let owner = RunAs::unprivileged()?;
+        let directory = ScratchDir::create_for(&owner)?;
+        let password = random_password().map_err(SandboxError::io("read /dev/urandom"))?;
+        let mut cluster = Self { binaries, owner, directory, password, port: 0, postmaster: None };
+        cluster.initdb().await?;
+        let mut launches = 0;
+        loop {
+            // Another sandbox may take the port between our look at it and the server's: then the server ends at
+            // once, and another port is as good.
+            cluster.port = free_port()?;
+            launches += 1;
+            match cluster.launch().await {
+                Ok(facts) => return Ok((cluster, facts)),
+                Err(SandboxError::PostgresExited { .. }) if launches < LAUNCHES_MAX => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The superuser's address. TLS is switched off in it so that `PGSSLMODE` in the environment cannot ask for it.
+    pub(crate) fn admin_url(&self) -> Url {
+        let Self { password, port, .. } = self;
+        Url::parse(&format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable"))
+            .expect("hexadecimal digits and a number leave the URL valid")
+    }
+
+    /// The scratch directory; the server's log is in it.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts the server and waits until it takes connections.
+    pub(crate) async fn launch(&mut self) -> Result<ServerFacts, SandboxError> {
+        let spawned = self.spawn_postmaster().map_err(SandboxError::io("start PostgreSQL"))?;
+        let (url, log) = (self.admin_url(), self.log());
+        let postmaster = self.postmaster.insert(spawned);
+        let deadline = Instant::now() + READY_MAX;
+        loop {
+            // The password proves that it is our server that answers on this port.
+            let attempt = ServerFacts::read(&url, deadline).await;
+            let ended = postmaster.try_wait().map_err(SandboxError::io("watch PostgreSQL"))?.is_some();
+            match attempt {
+                Ok(facts) => return Ok(facts),
+                Err(_) if ended => {
+                    return Err(SandboxError::PostgresExited { log: last_lines(&log) });
+                }
+                Err(_) if Instant::now() < deadline => sleep(READY_POLL).await,
+                Err(source) => {
+                    return Err(SandboxError::Unreachable { server: "PostgreSQL", source });
+                }
+            }
+        }
+    }
+
+    /// Stops the server, keeping its data: `SIGINT` disconnects everybody and writes everything out, `SIGQUIT` ends
+    /// at once like a crash. Does nothing if it is not running.
+    pub(crate) async fn shut_down(&mut self, signal: Signal) -> Result<(), SandboxError> {
+        let Some(postmaster) = &mut self.postmaster else {
+            return Ok(());
+        };
+        // There is no id once the child has been waited for, so no other process can be hit.
+        if let Some(pid) = postmaster.id().and_then(|id| i32::try_from(id).ok()) {
+            kill(Pid::from_raw(pid), signal)
+                .map_err(|errno| SandboxError::io("stop PostgreSQL")(errno.into()))?;
+        }
+        match timeout(STOP_MAX, postmaster.wait()).await {
+            Err(_) => {
+                return Err(SandboxError::StillRunning { seconds: STOP_MAX.as_secs() });
+            }
+            Ok(waited) => waited.map_err(SandboxError::io("wait for PostgreSQL to end"))?,
+        };
+        self.postmaster = None;
+        Ok(())
+    }
+
+    /// Stops the server and removes the cluster.
+    pub(crate) async fn remove(mut self) -> Result<(), SandboxError> {
+        let stopped = self.shut_down(Signal::SIGINT).await;
+        self.directory.remove().await.and(stopped)
+    }
+
+    async fn initdb(&self) -> Result<(), SandboxError> {
+        let pwfile = self.directory().join("pwfile");
+        write_private(&pwfile, &self.password)
+            .and_then(|()| self.owner.own(&pwfile))
+            .map_err(SandboxError::io("write the password file"))?;
+        let mut command = self.command("initdb");
+        command.args(INITDB_OPTIONS).arg("-D").arg(self.data()).arg("--pwfile").arg(&pwfile);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let initdb = self.spawn(&mut command).map_err(SandboxError::io("start initdb"))?;
+        let output = initdb.wait_with_output().await.map_err(SandboxError::io("wait for initdb to end"))?;
+        let _ = fs::remove_file(pwfile);
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(SandboxError::Initdb { output: tail(&String::from_utf8_lossy(&output.stderr)) })
+    }
+
+    fn spawn_postmaster(&self) -> io::Result<Child> {
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
+        let preload = self
+            .binaries
+            .has_library("pg_stat_statements")
+            .then_some("shared_preload_libraries=pg_stat_statements");
+        for setting in SETTINGS.into_iter().chain(preload) {
+            command.args(["-c", setting]);
+        }
+        command.stdout(log.try_clone()?).stderr(log);
+        self.spawn(&mut command)
+    }
+
+    /// Spawns it into a group of its own, because Ctrl-C in the terminal must not reach it: it is stopped in order,
+    /// or by the watchdog.
+    fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+        self.directory.entrust(&child)?;
+        Ok(child)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.binaries.program(program));
+        // A known time zone spares initdb the search for one, a known locale keeps its messages readable for all.
+        command.current_dir(self.directory()).env("TZ", "UTC").env("LC_ALL", "C");
+        self.owner.apply(&mut command);
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory().join("postgres.log")
+    }
+}
+
+fn random_password() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    File::options().create_new(true).write(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+fn last_lines(file: &Path) -> String {
+    fs::read(file).map_or_else(|error| error.to_string(), |bytes| tail(&String::from_utf8_lossy(&bytes)))
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+}

@@ -1,0 +1,170 @@
+//! An SMTP server that accepts all mail into a [`Mailbox`], or fails as it is told to.
+
+use std::{
+    env, fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::warn;
+use url::Url;
+
+use crate::{Mailbox, SandboxError, free_port, smtp_server::serve};
+
+/// Where mail goes.
+#[derive(Debug)]
+pub enum Smtp {
+    /// Into the embedded sink.
+    Sink(SmtpSink),
+    /// To the server at `SMTP_URL`.
+    External(Url),
+}
+
+impl Smtp {
+    /// Uses the server at `SMTP_URL` if that is set, else starts a sink that stores mail in `directory`.
+    pub async fn start(directory: &Path) -> Result<Self, SandboxError> {
+        let bad = |problem| SandboxError::BadSetting { name: "SMTP_URL", problem };
+        match env::var("SMTP_URL") {
+            Err(env::VarError::NotPresent) => SmtpSink::start(directory).await.map(Self::Sink),
+            Err(error) => Err(bad(error.to_string())),
+            Ok(url) => {
+                Url::parse(&url).map(Self::External).map_err(|error| bad(format!("not a URL: {error}")))
+            }
+        }
+    }
+
+    /// Where to send mail.
+    pub fn url(&self) -> &Url {
+        match self {
+            Self::Sink(sink) => sink.url(),
+            Self::External(url) => url,
+        }
+    }
+
+    /// What was received, if the server is ours to look into.
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Sink(sink) => Some(sink.mailbox()),
+            Self::External(_) => None,
+        }
+    }
+}
+
+/// What the sink does to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Behaviour {
+    /// Takes every message.
+    #[default]
+    Accept,
+    /// Answers every recipient with 550: permanent, no use trying again.
+    RejectRecipient,
+    /// Answers every recipient with 451: transient, to be tried again later.
+    Defer,
+    /// Drops the connection instead of answering DATA: certainly nothing was delivered.
+    CloseBeforeData,
+    /// Drops the connection instead of acknowledging the message: the client cannot know whether it was delivered.
+    CloseAfterData {
+        /// Whether it was.
+        store: bool,
+    },
+}
+
+/// The embedded SMTP server. It ends when it is dropped; the mail stays.
+#[derive(Debug)]
+pub struct SmtpSink {
+    address: SocketAddr,
+    url: Url,
+    inbox: Arc<Inbox>,
+    /// `None` while suspended.
+    server: Option<Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    task: JoinHandle<()>,
+    stop: DropGuard,
+}
+
+impl SmtpSink {
+    /// Starts a sink on a free port of 127.0.0.1 that adds to the mailbox in `directory`, created if need be.
+    pub async fn start(directory: &Path) -> Result<Self, SandboxError> {
+        let inbox = Inbox::open(directory)
+            .map_err(SandboxError::io(format!("open the mailbox {}", directory.display())))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let url = Url::parse(&format!("smtp://{address}")).expect("an address leaves the URL valid");
+        let mut sink = Self { address, url, inbox: Arc::new(inbox), server: None };
+        sink.resume().await?;
+        Ok(sink)
+    }
+
+    /// Where to send mail: `smtp://127.0.0.1:<port>`.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What was received.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.inbox.mailbox
+    }
+
+    /// Fault injection: from the next command on, in every connection.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        self.inbox.behaviour.send_replace(behaviour);
+    }
+
+    /// Fault injection: closes all connections and refuses new ones until [`SmtpSink::resume`].
+    pub async fn suspend(&mut self) {
+        if let Some(Server { task, stop }) = self.server.take() {
+            drop(stop);
+            if task.await.is_err() {
+                warn!("the SMTP sink's server had ended by itself");
+            }
+        }
+    }
+
+    /// Listens again on the same port.
+    pub async fn resume(&mut self) -> Result<(), SandboxError> {
+        if self.server.is_none() {
+            let listener = TcpListener::bind(self.address)
+                .await
+                .map_err(SandboxError::io(format!("listen on {}", self.address)))?;
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(serve(listener, Arc::clone(&self.inbox), stop.clone()));
+            self.server = Some(Server { task, stop: stop.drop_guard() });
+        }
+        Ok(())
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    mailbox: Mailbox,
+    last_sequence: AtomicU64,
+    behaviour: watch::Sender<Behaviour>,
+}
+
+impl Inbox {
+    fn open(directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let mailbox = Mailbox::open(directory);
+        let last_sequence = AtomicU64::new(mailbox.last_sequence()?);
+        Ok(Self { mailbox, last_sequence, behaviour: watch::Sender::default() })
+    }
+
+    /// What to do to the client now.
+    pub(crate) fn behaviour(&self) -> Behaviour {
+        *self.behaviour.borrow()
+    }
+
+    /// Adds a message to the mailbox.
+    pub(crate) fn store(&self, message: &[u8]) -> io::Result<()> {
+        self.mailbox.store(self.last_sequence.fetch_add(1, Ordering::Relaxed) + 1, message)
+    }
+}

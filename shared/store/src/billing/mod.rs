@@ -1,0 +1,18 @@
+//! Billing's tables: users, accounts, the ledger, and the requests that led to them.
+
+use sqlx::postgres::PgPool;
+
+use crate::StoreError;
+
+mod accounts;
+mod requests;
+mod users;
+
+pub use accounts::{Deposit, DepositRefusal, WithdrawError, Withdrawal, deposit, withdraw};
+pub use requests::{FinishedRequest, find_request};
+pub use users::{UpdateRefusal, User, find_user, register, update_profile};
+
+/// Creates the tables or brings them up to date. Safe to run by several replicas at once.
+pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    Ok(sqlx::migrate!("migrations/billing").run(pool).await?)
+}

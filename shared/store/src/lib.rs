@@ -1,0 +1,120 @@
+//! PostgreSQL: one module and one migrations folder per owning service.
+//!
+//! Functions take `&mut PgConnection`, so that a style decides what shares a transaction. A style that runs on these
+//! tables cannot reach another service's: each service has a schema and a role of its own (see [`provision`]).
+
+use std::future::Future;
+use std::time::Duration;
+
+use clap::Args;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tracing::Instrument as _;
+use tracing::log::LevelFilter;
+use url::Url;
+
+pub mod billing;
+pub mod notification;
+pub mod order;
+pub mod provision;
+
+/// A statement failed, or the database could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// PostgreSQL or the way to it.
+    #[error("database error")]
+    Database(#[from] sqlx::Error),
+    /// A stored value does not decode: the table was written by somebody else.
+    #[error("stored value does not decode")]
+    Corrupt(#[from] serde_json::Error),
+    /// The service's migrations could not be applied.
+    #[error("migration failed")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl StoreError {
+    /// Whether the database is out of reach or out of connections, so that the same call may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Database(
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::Tls(_),
+            ) => true,
+            // Class 08 connection exception, 53 insufficient resources, 57P operator intervention, 40 rollback
+            // (deadlock), 25P03 idle-in-transaction timeout: PostgreSQL's appendix A.
+            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                ["08", "53", "57P", "40", "25P03"].iter().any(|class| code.starts_with(class))
+            }),
+            _ => false,
+        }
+    }
+}
+
+/// What a request that may be a repeat led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Once<T> {
+    /// It was the first: this is its effect.
+    Done(T),
+    /// It was made before: this is what came of it then.
+    Repeated(T),
+    /// The same request id came with other content before. Nothing was done.
+    Reused,
+}
+
+/// Where a service's tables are.
+#[derive(Clone, Debug, Args)]
+pub struct DatabaseSettings {
+    /// PostgreSQL, as the service's own role, whose search path is its schema: `postgres://role:password@host/database`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Url,
+
+    /// Most connections to hold.
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10)]
+    pub database_connections: u32,
+}
+
+impl DatabaseSettings {
+    /// A pool of connections, opened as they are needed. `service` shows in `pg_stat_activity`.
+    ///
+    /// # Errors
+    /// When the URL is not a PostgreSQL address.
+    pub fn pool(&self, service: &str) -> Result<PgPool, StoreError> {
+        let options: PgConnectOptions = self.database_url.as_str().parse()?;
+        let options = options
+            .application_name(service)
+            // A session that forgets its transaction must not hold locks for ever (RELIABILITY, invariant 7).
+            .options([("idle_in_transaction_session_timeout", "5s")])
+            .log_statements(LevelFilter::Trace)
+            .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
+        Ok(PgPoolOptions::new()
+            .max_connections(self.database_connections)
+            .acquire_timeout(Duration::from_secs(2))
+            // A ping per acquire costs a round trip; a broken connection shows at its first statement instead.
+            .test_before_acquire(false)
+            .connect_lazy_with(options))
+    }
+}
+
+/// Runs `work` to its end even if the caller stops waiting.
+///
+/// A client that hangs up drops its handler. Dropped in the wrong moment, sqlx 0.8.4 to 0.9.0 gives a connection back to
+/// the pool inside an open transaction (launchbadge/sqlx #4385); and a transaction that is half done is worth finishing.
+/// So every transaction runs inside this.
+///
+/// # Panics
+/// When `work` panics.
+pub async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Whether the database answers: one trivial statement.
+pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
+    let pool = pool.clone();
+    uninterrupted(async move { sqlx::query("select 1").execute(&pool).await }).await?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Logs, traces and metrics: set up once per process, the same way in every service.
+
+use clap::{Args, ValueEnum};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line, for collectors.
+    #[default]
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// Settings of telemetry.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// How logs are written (to standard error).
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// What is logged: a `tracing` filter such as `info` or `warn,web=debug`.
+    #[arg(long, env = "LOG_FILTER", default_value = "info")]
+    pub log_filter: String,
+}
+
+/// What [`init`] set up and the service needs to hold.
+pub struct Telemetry {
+    metrics: PrometheusHandle,
+}
+
+/// Seconds: from a local round trip to the longest wait a client may ask for.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0];
+
+/// Installs the process-wide logger, tracer and metrics recorder for `service`.
+///
+/// # Errors
+/// When the filter does not parse, or when it is called twice in a process.
+pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<Telemetry> {
+    let filter = EnvFilter::try_new(&settings.log_filter)
+        .map_err(|error| anyhow::anyhow!("LOG_FILTER {:?}: {error}", settings.log_filter))?;
+    // Spans carry the W3C trace context from request to request.
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let tracer = SdkTracerProvider::builder().build().tracer(service);
+    let registry = tracing_subscriber::registry()
+        // Not behind the log filter: a quiet log must not cut the trace.
+        .with(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(filter)).try_init()?,
+        LogFormat::Pretty => registry.with(lines.compact().with_filter(filter)).try_init()?,
+    }
+    let metrics = PrometheusBuilder::new()
+        .add_global_label("service", service)
+        .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &DURATION_BUCKETS)?
+        .install_recorder()?;
+    Ok(Telemetry { metrics })
+}
+
+impl Telemetry {
+    /// All metrics in Prometheus' text format.
+    pub fn render_metrics(&self) -> String {
+        self.metrics.run_upkeep();
+        resident_memory();
+        self.metrics.render()
+    }
+}
+
+/// Publishes the process's resident memory, present and peak, where the system tells it (Linux).
+fn resident_memory() {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return;
+    };
+    for (field, name) in
+        [("VmRSS:", "process_resident_memory_bytes"), ("VmHWM:", "process_resident_memory_peak_bytes")]
+    {
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+        if let Some(kib) = kib {
+            metrics::gauge!(name).set(kib * 1024.0);
+        }
+    }
+}

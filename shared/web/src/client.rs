@@ -1,0 +1,438 @@
+//! The HTTP client of a service: one [`Peer`] per service it calls, with a deadline on every call, a bound on what is
+//! outstanding, the one retrying layer on the path, and a circuit breaker.
+
+use std::iter::{self, Successors};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use clap::Args;
+use failsafe::failure_policy::{self, ConsecutiveFailures};
+use failsafe::futures::CircuitBreaker as _;
+use failsafe::{Config, Instrument, StateMachine};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use opentelemetry::propagation::Injector;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tower::retry::budget::{Budget as _, TpsBudget};
+use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use url::Url;
+
+use crate::RequestContext;
+use crate::context::{DEADLINE_MS, REQUEST_ID};
+
+/// Settings of the calls to other services.
+#[derive(Clone, Debug, Args)]
+pub struct ClientSettings {
+    /// Longest time for a TCP connection to another service, in milliseconds.
+    #[arg(long, env = "CONNECT_TIMEOUT_MS", default_value_t = 250)]
+    pub connect_timeout_ms: u64,
+
+    /// Longest time for one call of another service, in milliseconds.
+    #[arg(long, env = "CALL_TIMEOUT_MS", default_value_t = 1000)]
+    pub call_timeout_ms: u64,
+
+    /// Requests outstanding per called service; the rest queue until their deadline.
+    #[arg(long, env = "OUTSTANDING_MAX", default_value_t = 256)]
+    pub outstanding_max: usize,
+}
+
+/// Attempts after the first, for calls that may be repeated.
+const RETRIES_MAX: usize = 2;
+/// The longest wait before the first of them; doubled for the next.
+const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+/// The breaker opens after this many failures in a row ...
+const BREAKER_FAILURES: u32 = 5;
+/// ... for the first of these times, growing to the second while the peer stays away.
+const BREAKER_OPEN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// A peer gets this much less time than its caller has, so that its answer still arrives.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
+
+/// How long a breaker stays open, the first time, the second, ...
+type OpenTimes = Successors<Duration, fn(&Duration) -> Option<Duration>>;
+
+/// Whether a call may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Reading, or carrying an idempotency key; and no service further down the path retries.
+    Yes,
+    /// Anything else.
+    No,
+}
+
+/// Builds clients that share one connection pool.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    settings: ClientSettings,
+}
+
+impl Client {
+    /// A client with `settings`.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(settings: ClientSettings) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
+            .pool_max_idle_per_host(settings.outstanding_max)
+            .tcp_nodelay(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self { http, settings })
+    }
+
+    /// The service `name` at `base`. Hold on to it: breaker, bound and budget belong to it.
+    pub fn peer(&self, name: &'static str, base: Url) -> Peer {
+        let open_times: OpenTimes =
+            iter::successors(Some(BREAKER_OPEN.0), |&last| Some((last * 2).min(BREAKER_OPEN.1)));
+        let policy = failure_policy::consecutive_failures(BREAKER_FAILURES, open_times);
+        let gauge = BreakerState(name);
+        gauge.on_closed();
+        Peer(Arc::new(Inner {
+            name,
+            base,
+            http: self.http.clone(),
+            call_timeout: Duration::from_millis(self.settings.call_timeout_ms),
+            outstanding: Semaphore::new(self.settings.outstanding_max),
+            breaker: Config::new().failure_policy(policy).instrument(gauge).build(),
+            // At most a fifth of the calls may be retries, beside ten a second: a struggling peer is not helped by thrice
+            // the load.
+            budget: TpsBudget::new(Duration::from_secs(10), 10, 0.2),
+        }))
+    }
+}
+
+/// Another service, as seen from this one.
+#[derive(Clone)]
+pub struct Peer(Arc<Inner>);
+
+struct Inner {
+    name: &'static str,
+    base: Url,
+    http: reqwest::Client,
+    call_timeout: Duration,
+    outstanding: Semaphore,
+    breaker: StateMachine<ConsecutiveFailures<OpenTimes>, BreakerState>,
+    budget: TpsBudget,
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// There is no answer, or (from [`Peer::ask`]) one that only says that the peer failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The request did not reach the peer: nothing happened there.
+    #[error("{peer} cannot be reached: {cause}")]
+    Unreachable {
+        /// The service.
+        peer: &'static str,
+        /// Why.
+        cause: String,
+    },
+    /// The request was sent, and what the peer did with it is unknown.
+    #[error("{peer} did not answer: {cause}")]
+    Unanswered {
+        /// The service.
+        peer: &'static str,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// A call that is being put together.
+#[derive(Clone, Debug)]
+pub struct Call {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    retry: Retry,
+    timeout: Option<Duration>,
+}
+
+impl Call {
+    /// `method path`, not repeated.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        let headers = HeaderMap::new();
+        Self { method, path: path.into(), headers, body: None, retry: Retry::No, timeout: None }
+    }
+
+    /// `GET path`, repeated if need be.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path).retry(Retry::Yes)
+    }
+
+    /// `POST path` with a JSON body, not repeated.
+    pub fn post(path: impl Into<String>, body: &impl serde::Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("request types serialize");
+        Self::new(Method::POST, path)
+            .header(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body.into())
+    }
+
+    /// Adds a body.
+    #[must_use]
+    pub fn body(mut self, body: Bytes) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Says whether it may be repeated.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Waits longer, or shorter, than the usual call does; never past the request's deadline.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl Peer {
+    /// The service's name.
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// Whether the peer's process answers: for `/ready`. Passes by breaker and budget.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub async fn probe(&self) -> Result<(), String> {
+        match self.attempt(&Call::get("/health"), Duration::from_secs(1)).await {
+            Ok(answer) if answer.status.is_success() => Ok(()),
+            Ok(answer) => Err(format!("answered {}", answer.status)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Makes `call`, for a caller that needs the peer to have done it: an answer of 500 or above is an error.
+    ///
+    /// # Errors
+    /// As [`Peer::send`]; a 5xx counts as [`PeerError::Unanswered`], since it does not say what was done.
+    pub async fn ask(&self, call: Call) -> Result<Answer, PeerError> {
+        let answer = self.send(call).await?;
+        if answer.status.is_server_error() {
+            return Err(self.unanswered(format!("it answered {}", answer.status)));
+        }
+        Ok(answer)
+    }
+
+    /// Makes `call`. Ends before the current request's deadline.
+    ///
+    /// # Errors
+    /// When there is no answer. [`PeerError::Unreachable`] promises that no attempt reached the peer.
+    pub async fn send(&self, call: Call) -> Result<Answer, PeerError> {
+        let context = RequestContext::current();
+        let Inner { name, outstanding, budget, .. } = &*self.0;
+        let Ok(_permit) = timeout(context.remaining(), outstanding.acquire()).await else {
+            return Err(self.unreachable("too many requests are outstanding"));
+        };
+        budget.deposit();
+        // Full jitter: anything up to the longest wait, so that those who failed together do not come back together.
+        let mut delays = (0..RETRIES_MAX).map(|retry| RETRY_BACKOFF.mul_f64(fastrand::f64()) * (1 << retry));
+        // Whether any attempt may have arrived: the last one alone does not tell.
+        let mut sent = false;
+        loop {
+            let outcome = self.guarded(&call, &context).await;
+            if matches!(&outcome, Ok(answer) if !is_transient(answer.status)) {
+                return outcome;
+            }
+            sent |= matches!(outcome, Ok(_) | Err(PeerError::Unanswered { .. }));
+            let retry = (call.retry == Retry::Yes).then(|| delays.next()).flatten();
+            match (retry, outcome) {
+                (Some(delay), _) if context.remaining() > delay + DEADLINE_MARGIN && budget.withdraw() => {
+                    metrics::counter!("http_client_retries_total", "peer" => *name).increment(1);
+                    tokio::time::sleep(delay).await;
+                }
+                (_, Err(error)) if sent => return Err(self.unanswered(error.cause())),
+                (_, outcome) => return outcome,
+            }
+        }
+    }
+
+    /// One attempt, if the breaker lets it through.
+    async fn guarded(&self, call: &Call, context: &RequestContext) -> Result<Answer, PeerError> {
+        let limit = call.timeout.unwrap_or(self.0.call_timeout).min(context.remaining());
+        // 503 is a sound answer of a peer whose own dependency is away: it is no reason to stop asking for other things.
+        let attempt = async {
+            match self.attempt(call, limit).await {
+                Ok(answer) if answer.status == StatusCode::INTERNAL_SERVER_ERROR => Err(Ok(answer)),
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(Err(error)),
+            }
+        };
+        match self.0.breaker.call(attempt).await {
+            Ok(answer) => Ok(answer),
+            Err(failsafe::Error::Inner(outcome)) => outcome,
+            Err(failsafe::Error::Rejected) => Err(self.unreachable("its circuit breaker is open")),
+        }
+    }
+
+    async fn attempt(&self, call: &Call, limit: Duration) -> Result<Answer, PeerError> {
+        let path = call.path.split('?').next().unwrap_or_default();
+        let span = tracing::info_span!(
+            "call",
+            otel.name = format!("{} {}", call.method, self.0.name),
+            otel.kind = "client",
+            http.request.method = %call.method,
+            server.address = self.0.name,
+            url.path = path,
+            http.response.status_code = Empty,
+        );
+        let started = Instant::now();
+        let outcome = timeout(limit, self.exchange(call, limit).instrument(span.clone())).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(self.unanswered(format!("no answer within {limit:?}"))));
+        let status = match &outcome {
+            Ok(answer) => answer.status.as_str().to_owned(),
+            Err(PeerError::Unreachable { .. }) => "unreachable".to_owned(),
+            Err(PeerError::Unanswered { .. }) => "unanswered".to_owned(),
+        };
+        span.record("http.response.status_code", &status);
+        metrics::histogram!("http_client_request_duration_seconds",
+            "peer" => self.0.name, "method" => call.method.to_string(), "status" => status)
+        .record(started.elapsed());
+        outcome
+    }
+
+    async fn exchange(&self, call: &Call, limit: Duration) -> Result<Answer, PeerError> {
+        let url = self.0.base.join(&call.path).map_err(|error| self.unreachable(error))?;
+        let mut headers = call.headers.clone();
+        let context = RequestContext::current();
+        if let Ok(id) = HeaderValue::from_str(&context.id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        let left_ms = u64::try_from(limit.saturating_sub(DEADLINE_MARGIN).as_millis()).unwrap_or(u64::MAX);
+        headers.insert(DEADLINE_MS, HeaderValue::from(left_ms));
+        let trace = tracing::Span::current().context();
+        opentelemetry::global::get_text_map_propagator(|w3c| {
+            w3c.inject_context(&trace, &mut Headers(&mut headers))
+        });
+
+        let mut request = self.0.http.request(call.method.clone(), url).headers(headers);
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        let response = request.send().await.map_err(|error| {
+            if error.is_connect() {
+                self.unreachable(root_cause(&error))
+            } else {
+                self.unanswered(root_cause(&error))
+            }
+        })?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.map_err(|error| self.unanswered(root_cause(&error)))?;
+        Ok(Answer { status, headers, body })
+    }
+
+    fn unreachable(&self, cause: impl ToString) -> PeerError {
+        PeerError::Unreachable { peer: self.0.name, cause: cause.to_string() }
+    }
+
+    fn unanswered(&self, cause: impl ToString) -> PeerError {
+        PeerError::Unanswered { peer: self.0.name, cause: cause.to_string() }
+    }
+}
+
+impl PeerError {
+    /// The service that is missing.
+    pub fn peer(&self) -> &'static str {
+        match self {
+            Self::Unreachable { peer, .. } | Self::Unanswered { peer, .. } => peer,
+        }
+    }
+
+    fn cause(&self) -> &str {
+        match self {
+            Self::Unreachable { cause, .. } | Self::Unanswered { cause, .. } => cause,
+        }
+    }
+}
+
+impl Answer {
+    /// The body as `T`.
+    ///
+    /// # Errors
+    /// When it is not one: the peer speaks another version of the contract.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+/// Statuses that promise nothing for the next try.
+fn is_transient(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+/// The innermost error says what happened (`Connection refused`); the outer ones say only that something did.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// Shows a breaker's state as a gauge: 0 closed, 1 half open, 2 open.
+struct BreakerState(&'static str);
+
+impl BreakerState {
+    fn show(&self, state: f64, name: &str) {
+        metrics::gauge!("http_client_breaker_state", "peer" => self.0).set(state);
+        tracing::debug!(peer = self.0, state = name, "circuit breaker");
+    }
+}
+
+impl Instrument for BreakerState {
+    fn on_call_rejected(&self) {
+        metrics::counter!("http_client_breaker_rejections_total", "peer" => self.0).increment(1);
+    }
+
+    fn on_open(&self) {
+        tracing::warn!(peer = self.0, "circuit breaker opens");
+        self.show(2.0, "open");
+    }
+
+    fn on_half_open(&self) {
+        self.show(1.0, "half-open");
+    }
+
+    fn on_closed(&self) {
+        self.show(0.0, "closed");
+    }
+}
+
+/// Writes the W3C trace context into HTTP headers.
+struct Headers<'a>(&'a mut HeaderMap);
+
+impl Injector for Headers<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}

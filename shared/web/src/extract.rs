@@ -1,0 +1,73 @@
+//! Extractors whose refusals are problems that name the field.
+
+use axum::RequestExt as _;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::Problem;
+
+/// A JSON body. The content type is not looked at: what does not parse is refused anyway, and `curl -d` just works.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        // The server's frame bounds the size; reading past it fails here.
+        let body: Bytes = request.extract().await.map_err(|_: BytesRejection| Problem::too_large())?;
+        let mut json = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let field = error.path().to_string();
+            let cause = error.into_inner();
+            // `missing field` is reported at the object that lacks it; the name is in the message, between backticks.
+            let field = match cause.to_string().strip_prefix("missing field `") {
+                Some(rest) => rest.split('`').next().unwrap_or(&field).to_owned(),
+                None if field == "." => "body".to_owned(),
+                None => field,
+            };
+            Problem::invalid_request(&field, format!("{field}: {cause}"))
+        })?;
+        json.end().map_err(|error| Problem::invalid_request("body", format!("body: {error}")))?;
+        Ok(Self(value))
+    }
+}
+
+/// A path parameter. One that does not parse names nothing, so the answer is 404, as for any other unknown id.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::not_found(rejection.body_text())),
+        }
+    }
+}
+
+/// Query parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                // axum says `Failed to deserialize query string: field: cause`.
+                let cause = text.splitn(2, ": ").nth(1).unwrap_or(&text).to_owned();
+                let field = cause.split(':').next().unwrap_or("query").to_owned();
+                Err(Problem::invalid_request(&field, cause))
+            }
+        }
+    }
+}

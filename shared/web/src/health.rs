@@ -1,0 +1,72 @@
+//! `/health`: the process lives. `/ready`: it can do its work.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+type Probe = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// Something a service depends on, and how to ask whether it is there.
+#[derive(Clone)]
+pub struct Check {
+    name: &'static str,
+    required: bool,
+    probe: Probe,
+}
+
+impl Check {
+    /// A dependency without which the service can do nothing: while it is away, the service is not ready.
+    pub fn required<F>(name: &'static str, probe: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self { name, required: true, probe: Arc::new(move || Box::pin(probe())) }
+    }
+
+    /// A dependency that some requests need. It is reported, but the service stays ready: taking every gateway out of
+    /// service because billing is away would stop the reads of orders too.
+    pub fn optional<F>(name: &'static str, probe: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self { required: false, ..Self::required(name, probe) }
+    }
+}
+
+/// What `/health` and `/ready` answer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `up` or `down`.
+    status: &'static str,
+    /// Dependency by dependency: `up`, or what is wrong.
+    checks: std::collections::BTreeMap<&'static str, String>,
+}
+
+/// How long a dependency may take to answer a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Answers `/health`: a process that can answer is alive, whatever it depends on.
+pub(crate) async fn health() -> Response {
+    axum::Json(Health { status: "up", checks: std::collections::BTreeMap::new() }).into_response()
+}
+
+/// Answers `/ready`: 200, or 503 while something required is away.
+pub(crate) async fn ready(checks: Arc<Vec<Check>>) -> Response {
+    let mut report = Health { status: "up", checks: std::collections::BTreeMap::new() };
+    for check in checks.iter() {
+        let outcome = tokio::time::timeout(PROBE_TIMEOUT, (check.probe)()).await;
+        let answer = outcome.unwrap_or_else(|_| Err(format!("no answer within {PROBE_TIMEOUT:?}")));
+        if answer.is_err() && check.required {
+            report.status = "down";
+        }
+        report.checks.insert(check.name, answer.err().unwrap_or_else(|| "up".to_owned()));
+    }
+    let status = if report.status == "up" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(report)).into_response()
+}

@@ -1,0 +1,16 @@
+//! How requests and answers travel over HTTP: the server's frame, the client with its deadlines, retries and breaker, and
+//! problem details. Knows nothing of the domain.
+
+mod client;
+mod context;
+mod extract;
+mod health;
+mod problem;
+mod server;
+
+pub use client::{Answer, Call, Client, ClientSettings, Peer, PeerError, Retry};
+pub use context::RequestContext;
+pub use extract::{Json, Path, Query};
+pub use health::{Check, Health};
+pub use problem::Problem;
+pub use server::{BODY_BYTES_MAX, ListenSettings, ServerSettings, bind, serve, shutdown_on_signal};

@@ -1,0 +1,208 @@
+//! The frame every service's routes run in: trace, request id, deadline, size limit, metrics, problems, graceful shutdown.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use clap::Args;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use opentelemetry::propagation::Extractor;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::context::REQUEST_ID;
+use crate::health::{self, Check};
+use crate::{Problem, RequestContext};
+
+/// The largest request body, in bytes. Past it the answer is 413.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How long running requests may take to finish at shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// Where a service listens.
+#[derive(Clone, Debug, Args)]
+pub struct ListenSettings {
+    /// Address to listen on.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+/// What the frame needs to know about a service.
+pub struct ServerSettings {
+    /// What `/ready` asks.
+    pub checks: Vec<Check>,
+    /// What `/metrics` answers, in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How long a request may take as a whole.
+    pub deadline: fn(&Request) -> Duration,
+}
+
+/// Listens on `address`.
+///
+/// # Errors
+/// One line that names the address and says what to do.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow::anyhow!(
+            "cannot listen on {address}: {error}; stop what uses it or choose another address with --listen"
+        )
+    })
+}
+
+/// A token that is cancelled by SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When no signal handler can be installed.
+pub fn shutdown_on_signal() -> std::io::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = CancellationToken::new();
+    let cancelled = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        cancelled.cancel();
+    });
+    Ok(shutdown)
+}
+
+/// Serves `routes` until `shutdown`, then stops accepting and lets running requests finish.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    settings: ServerSettings,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    // Without this an answer of two small writes can wait 40 ms for the client's delayed ACK.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+    });
+    let stopped = shutdown.clone();
+    let server = axum::serve(listener, frame(routes, settings))
+        .with_graceful_shutdown(async move { stopped.cancelled().await })
+        .into_future();
+    tokio::select! {
+        outcome = server => outcome,
+        () = async { shutdown.cancelled().await; tokio::time::sleep(SHUTDOWN_GRACE).await } => {
+            tracing::warn!("requests were still running {SHUTDOWN_GRACE:?} after the shutdown began");
+            Ok(())
+        }
+    }
+}
+
+fn frame(routes: Router, settings: ServerSettings) -> Router {
+    let ServerSettings { checks, metrics, deadline } = settings;
+    let checks = Arc::new(checks);
+    routes
+        .route("/health", get(health::health))
+        .route("/ready", get(move || health::ready(Arc::clone(&checks))))
+        .route("/metrics", get(move || std::future::ready(metrics())))
+        .fallback(async || Problem::not_found("There is nothing at this path."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
+                .detail("This path has no such method; the Allow header names those it has.")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(keep_deadline))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal().into_response()
+        }))
+        .layer(middleware::from_fn_with_state(deadline, observe))
+}
+
+/// Gives up in time: whoever asked has a deadline too.
+async fn keep_deadline(request: Request, next: Next) -> Response {
+    let context = RequestContext::current();
+    match tokio::time::timeout_at(context.deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            Problem::unavailable("The answer was not ready before the request's deadline.").into_response()
+        }
+    }
+}
+
+/// The outermost layer: everything that is known only before, or only after, the request was handled.
+async fn observe(State(deadline): State<fn(&Request) -> Duration>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let context = RequestContext::of(request.headers(), deadline(&request));
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = %method,
+        http.route = route,
+        url.path = path,
+        http.response.status_code = Empty,
+        request_id = context.id,
+    );
+    let parent =
+        opentelemetry::global::get_text_map_propagator(|w3c| w3c.extract(&Headers(request.headers())));
+    // Fails only where no OpenTelemetry layer is installed, as in unit tests.
+    let _ = span.set_parent(parent);
+
+    let id = context.id.clone();
+    let mut response = context.scope(next.run(request)).instrument(span.clone()).await;
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.instance = Some(path);
+        let headers = std::mem::take(response.headers_mut());
+        response = problem.render();
+        keep_headers(headers, response.headers_mut());
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let (status, duration) = (response.status(), started.elapsed());
+    span.record("http.response.status_code", status.as_u16());
+    span.in_scope(|| {
+        if status.is_server_error() {
+            tracing::warn!(%status, ?duration, "answered");
+        } else {
+            tracing::debug!(%status, ?duration, "answered");
+        }
+    });
+    metrics::histogram!("http_server_request_duration_seconds",
+        "method" => method.to_string(), "route" => route, "status" => status.as_str().to_owned())
+    .record(duration);
+    response
+}
+
+/// Keeps what the router or a handler said beside the problem, such as `Allow` of a 405.
+fn keep_headers(from: HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from.iter() {
+        if name != header::CONTENT_LENGTH && !to.contains_key(name) {
+            to.append(name, value.clone());
+        }
+    }
+}
+
+/// Reads the W3C trace context out of HTTP headers.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}

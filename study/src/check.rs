@@ -1,0 +1,275 @@
+//! The consistency checker: computes RELIABILITY's invariants from the databases and the mailbox, never from what services
+//! say. Tests, the study and `study check` all call it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sandbox::Mailbox;
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _};
+use tokio::time::{Instant, sleep};
+
+use crate::client::Acknowledged;
+use crate::deployment::Addresses;
+
+/// How often the system is looked at while it comes to rest.
+const POLL: Duration = Duration::from_millis(100);
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant's number in RELIABILITY.
+    pub invariant: u8,
+    /// What was found, with the rows' ids.
+    pub what: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "invariant {}: {}", self.invariant, self.what)
+    }
+}
+
+/// An invariant as a query whose rows are its violations, one text each.
+struct Rule {
+    invariant: u8,
+    sql: &'static str,
+}
+
+/// Holds at every moment.
+const MONEY: [Rule; 3] = [
+    Rule {
+        invariant: 1,
+        sql: "select format('user %s has balance %s, but the ledger says %s', user_id, balance, coalesce(ledger, 0))
+              from billing.accounts left join (
+                  select user_id, sum(case kind when 'deposit' then amount else -amount end) as ledger
+                  from billing.ledger group by user_id) sums using (user_id)
+              where balance <> coalesce(ledger, 0) or balance < 0",
+    },
+    // The ids of one account's entries follow their commits, since each entry is written under the account's row lock.
+    Rule {
+        invariant: 1,
+        sql: "select format('ledger entry %s of user %s leaves %s, but the entries up to it sum up to %s',
+                  id, user_id, balance_after, running)
+              from (select *, sum(case kind when 'deposit' then amount else -amount end)
+                        over (partition by user_id order by id) as running from billing.ledger) entries
+              where running <> balance_after or running < 0",
+    },
+    Rule {
+        invariant: 2,
+        sql: "select format('order %s was charged %s times', order_id, count(*))
+              from billing.ledger where order_id is not null group by order_id having count(*) > 1",
+    },
+];
+
+/// Holds at rest.
+const REST: [Rule; 7] = [
+    Rule {
+        invariant: 2,
+        sql: r#"select format('order %s of user %s over %s is %s, but its withdrawal is %s',
+                   coalesce(o.id, l.order_id), o.user_id, o.price, coalesce(o.status, 'unknown'), coalesce(l.amount::text, 'missing'))
+               from "order".orders o full join (select * from billing.ledger where order_id is not null) l on l.order_id = o.id
+               where (o.status = 'paid') is distinct from (l.order_id is not null and l.user_id = o.user_id and l.amount = o.price)
+                  or (o.id is null)"#,
+    },
+    Rule {
+        invariant: 2,
+        sql: r#"select format('order %s is %s at version %s', id, status, version)
+               from "order".orders where version <> (case status when 'pending' then 1 else 2 end)"#,
+    },
+    Rule {
+        invariant: 3,
+        sql: r#"select format('order %s is still pending', id) from "order".orders where status = 'pending'"#,
+    },
+    Rule {
+        invariant: 3,
+        sql: "select format('email %s is still %s: %s', id, status, coalesce(last_error, 'no error'))
+              from notification.emails where status in ('pending', 'sending')",
+    },
+    Rule {
+        invariant: 5,
+        sql: r#"select format('order %s is %s (%s) and has %s emails: %s', o.id, o.status, o.reason, count(e.id), string_agg(e.title, ', '))
+               from "order".orders o left join notification.emails e on e.order_id = o.id
+               where o.status <> 'pending'
+               group by o.id
+               having count(e.id) <> (case when o.reason = 'account-not-found' then 0 else 1 end)
+                   or bool_or(e.title is distinct from
+                       case o.status when 'paid' then 'Order is paid' else 'Not enough money' end and e.id is not null)
+                   or bool_or(e.user_id <> o.user_id)"#,
+    },
+    Rule {
+        invariant: 5,
+        sql: r#"select format('email %s is about order %s, which does not exist', e.id, e.order_id)
+               from notification.emails e left join "order".orders o on o.id = e.order_id
+               where e.order_id is not null and o.id is null"#,
+    },
+    Rule {
+        invariant: 7,
+        sql: "select format('session %s of %s is %s since %s', pid, application_name, state, state_change)
+              from pg_stat_activity
+              where datname = current_database() and pid <> pg_backend_pid() and state like 'idle in transaction%'",
+    },
+];
+
+/// Tables that must be empty at rest, in the styles that have them.
+const EMPTY_AT_REST: [&str; 1] = ["\"order\".unfinished"];
+
+/// Looks at one deployment with the auditor's eyes: everything, read-only.
+pub struct Checker {
+    database: PgPool,
+    mailbox: Option<Mailbox>,
+}
+
+impl Checker {
+    /// A checker of the deployment at `addresses`.
+    pub fn new(addresses: &Addresses) -> anyhow::Result<Self> {
+        let database = PgPoolOptions::new().max_connections(1).connect_lazy(addresses.auditor.as_str())?;
+        Ok(Self { database, mailbox: addresses.mailbox.as_ref().map(Mailbox::open) })
+    }
+
+    /// What is wrong about money right now; holds while everything runs.
+    pub async fn money(&self) -> anyhow::Result<Vec<Violation>> {
+        self.snapshot(MONEY.iter(), None).await
+    }
+
+    /// Waits until the system is at rest and everything holds.
+    ///
+    /// # Errors
+    /// When the checker itself fails. What still does not hold after `longest` is the answer.
+    pub async fn at_rest(
+        &self,
+        acknowledged: &Acknowledged,
+        longest: Duration,
+    ) -> anyhow::Result<Vec<Violation>> {
+        let deadline = Instant::now() + longest;
+        loop {
+            let violations = self.now(acknowledged).await?;
+            if violations.is_empty() || Instant::now() > deadline {
+                return Ok(violations);
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Everything, as it is now.
+    async fn now(&self, acknowledged: &Acknowledged) -> anyhow::Result<Vec<Violation>> {
+        let mut violations = self.snapshot(MONEY.iter().chain(&REST), Some(acknowledged)).await?;
+        if let Some(mailbox) = &self.mailbox {
+            violations.extend(self.mailbox(mailbox).await?);
+        }
+        Ok(violations)
+    }
+
+    /// Runs `rules` on one snapshot of the database: between two statements a service may move money from here to there.
+    async fn snapshot(
+        &self,
+        rules: impl Iterator<Item = &Rule>,
+        acknowledged: Option<&Acknowledged>,
+    ) -> anyhow::Result<Vec<Violation>> {
+        let mut connection =
+            self.database.acquire().await.context("the checker cannot reach the database")?;
+        let mut snapshot = connection.begin_with("begin isolation level repeatable read read only").await?;
+        let mut violations = Vec::new();
+        for rule in rules {
+            let found: Vec<String> = sqlx::query_scalar(rule.sql).fetch_all(&mut *snapshot).await?;
+            violations.extend(found.into_iter().map(|what| Violation { invariant: rule.invariant, what }));
+        }
+        if let Some(acknowledged) = acknowledged {
+            violations.extend(empty_tables(&mut snapshot).await?);
+            violations.extend(kept_promises(&mut snapshot, acknowledged).await?);
+        }
+        snapshot.commit().await?;
+        Ok(violations)
+    }
+
+    /// Invariant 5, seen from the receiving end.
+    async fn mailbox(&self, mailbox: &Mailbox) -> anyhow::Result<Vec<Violation>> {
+        let rows: Vec<(i64, String, String, String, i32)> = sqlx::query_as(
+            "select id, message_id, email, title, unknown from notification.emails where status = 'sent' order by id",
+        )
+        .fetch_all(&self.database)
+        .await?;
+        let mut received: BTreeMap<String, Vec<sandbox::ReceivedMail>> = BTreeMap::new();
+        for mail in mailbox.messages()? {
+            received.entry(mail.message_id.clone()).or_default().push(mail);
+        }
+        let mut violations = Vec::new();
+        let mut wrong = |what: String| violations.push(Violation { invariant: 5, what });
+        for (id, message_id, email, title, unknown) in rows {
+            let copies = received.remove(&message_id).unwrap_or_default();
+            if copies.is_empty() {
+                wrong(format!("email {id} counts as sent, but was not received"));
+            }
+            // A copy is allowed only where a delivery broke off between the content and the reply, and that is counted.
+            if copies.len() > 1 + usize::try_from(unknown)? {
+                wrong(format!(
+                    "email {id} was received {} times, {unknown} deliveries broke off",
+                    copies.len()
+                ));
+            }
+            for copy in copies {
+                if copy.to != [email.clone()] || copy.subject != title {
+                    wrong(format!("email {id} to {email} about {title:?} arrived as {copy:?}"));
+                }
+            }
+        }
+        Ok(violations)
+    }
+}
+
+async fn empty_tables(snapshot: &mut PgConnection) -> anyhow::Result<Vec<Violation>> {
+    let mut violations = Vec::new();
+    for table in EMPTY_AT_REST {
+        let exists: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+            .bind(table)
+            .fetch_one(&mut *snapshot)
+            .await?;
+        if !exists {
+            continue;
+        }
+        // Safe: the name is one of the constants above.
+        let count = AssertSqlSafe(format!("select count(*) from {table}"));
+        let rows: i64 = sqlx::query_scalar(count).fetch_one(&mut *snapshot).await?;
+        if rows > 0 {
+            violations.push(Violation { invariant: 3, what: format!("{table} still has {rows} rows") });
+        }
+    }
+    Ok(violations)
+}
+
+/// Invariant 4: what was acknowledged is there.
+async fn kept_promises(conn: &mut PgConnection, promised: &Acknowledged) -> anyhow::Result<Vec<Violation>> {
+    let users: Vec<i64> = promised.users.iter().map(|user| user.0).collect();
+    let (payers, deposits): (Vec<i64>, Vec<i64>) =
+        promised.deposits.iter().map(|(user, sum)| (user.0, *sum)).unzip();
+    let (orders, statuses): (Vec<i64>, Vec<&str>) =
+        promised.orders.iter().map(|(order, status)| (order.0, *status)).unzip();
+    let requests: Vec<uuid::Uuid> = promised.requests.iter().map(|request| request.0).collect();
+    let broken: Vec<String> = sqlx::query_scalar(
+        r#"select format('user %s was acknowledged and is missing', u) from unnest($1::bigint[]) u
+           where not exists (select from billing.users where id = u)
+           union all
+           select format('user %s was acknowledged %s of deposits less withdrawals, the ledger has %s', u, s, coalesce(has, 0))
+           from unnest($2::bigint[], $3::bigint[]) promised (u, s) left join (
+               select user_id, sum(case kind when 'deposit' then amount else -amount end) as has
+               from billing.ledger where order_id is null group by user_id) l on l.user_id = u
+           where coalesce(has, 0) <> s
+           union all
+           select format('order %s was acknowledged as %s and is %s', o, s, coalesce(status, 'missing'))
+           from unnest($4::bigint[], $5::text[]) promised (o, s) left join "order".orders on id = o
+           where status is distinct from s
+           union all
+           select format('request %s for an order was accepted and has none', r) from unnest($6::uuid[]) r
+           where not exists (select from "order".orders where request_id = r)"#,
+    )
+    .bind(users)
+    .bind(payers)
+    .bind(deposits)
+    .bind(orders)
+    .bind(statuses)
+    .bind(requests)
+    .fetch_all(conn)
+    .await?;
+    Ok(broken.into_iter().map(|what| Violation { invariant: 4, what }).collect())
+}

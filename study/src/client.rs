@@ -1,0 +1,239 @@
+//! A client of a gateway, as a user's program would be one, that keeps account of what it was promised.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use domain::{Amount, Operation, OrderId, RequestId, UserId};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use url::Url;
+use uuid::Uuid;
+
+/// How often an eventual outcome is looked for.
+const POLL: Duration = Duration::from_millis(20);
+
+/// An answer, read whole.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; null when there is none, or when it is not JSON.
+    pub body: Value,
+    /// From the request to the last byte of the answer.
+    pub elapsed: Duration,
+}
+
+impl Reply {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// `code` of a problem.
+    pub fn code(&self) -> Option<&str> {
+        self.body["code"].as_str()
+    }
+
+    /// `orderId`, of a created order or of a refused one.
+    pub fn order_id(&self) -> Option<OrderId> {
+        self.body["orderId"].as_i64().map(OrderId)
+    }
+}
+
+/// What the system acknowledged, and so must remember whatever happens.
+#[derive(Clone, Debug, Default)]
+pub struct Acknowledged {
+    /// Users answered with 201.
+    pub users: Vec<UserId>,
+    /// Money answered with 200, by user: deposits less direct withdrawals.
+    pub deposits: BTreeMap<UserId, i64>,
+    /// Orders and the status they were answered with: `paid` or `rejected`.
+    pub orders: BTreeMap<OrderId, &'static str>,
+    /// Requests for orders answered with 202.
+    pub requests: Vec<RequestId>,
+}
+
+/// A client of the gateway at an address.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    base: Url,
+    acknowledged: Arc<Mutex<Acknowledged>>,
+}
+
+impl Api {
+    /// A client of the gateway at `base`.
+    pub fn new(base: Url) -> Self {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(40))
+            .build()
+            .expect("an HTTP client without TLS sets up nothing that can fail");
+        Self { http, base, acknowledged: Arc::default() }
+    }
+
+    /// What this client was promised so far.
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<Reply> {
+        let mut request = self.http.request(method, self.base.join(path)?).body(body);
+        for (name, value) in headers {
+            request = request.header(HeaderName::try_from(*name)?, HeaderValue::from_str(value)?);
+        }
+        let started = Instant::now();
+        let answer = request.send().await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let bytes = answer.bytes().await?;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(Reply { status, headers, body, elapsed: started.elapsed() })
+    }
+
+    /// `GET path`
+    pub async fn get(&self, path: &str) -> anyhow::Result<Reply> {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    /// `POST path` with `body` and `headers`.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> anyhow::Result<Reply> {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend_from_slice(headers);
+        self.send(Method::POST, path, &all, body.to_string()).await
+    }
+
+    /// Registers a user of a name nobody has, and says who that is.
+    ///
+    /// # Errors
+    /// When the answer is not 201.
+    pub async fn create_user(&self) -> anyhow::Result<UserId> {
+        let name = format!("user-{}", Uuid::new_v4().simple());
+        let body = json!({"username": name, "password": "correct horse", "email": format!("{name}@example.org"),
+            "firstName": "Ann", "lastName": "Petrova", "phone": "+7 495 000-00-00"});
+        let reply = self.post("billing/user", &[], &body).await?;
+        if reply.status != StatusCode::CREATED {
+            bail!("creating a user: {} {}", reply.status, reply.body);
+        }
+        let user = UserId(reply.body["userId"].as_i64().context("userId is missing")?);
+        self.remember(|known| known.users.push(user));
+        Ok(user)
+    }
+
+    /// Registers a user and deposits `minor_units`, unless that is 0.
+    ///
+    /// # Errors
+    /// When either is refused.
+    pub async fn create_user_with(&self, minor_units: i64) -> anyhow::Result<UserId> {
+        let user = self.create_user().await?;
+        if let Ok(amount) = Amount::new(minor_units) {
+            self.deposit(user, amount.minor_units()).await?;
+        }
+        Ok(user)
+    }
+
+    /// `POST /billing/deposit/{userId}`
+    pub async fn deposit(&self, user: UserId, minor_units: i64) -> anyhow::Result<Reply> {
+        let reply =
+            self.post(&format!("billing/deposit/{user}"), &[], &json!({"amount": minor_units})).await?;
+        if reply.status == StatusCode::OK {
+            self.remember(|known| *known.deposits.entry(user).or_default() += minor_units);
+        }
+        Ok(reply)
+    }
+
+    /// `POST /billing/withdraw/{userId}`
+    pub async fn withdraw(&self, user: UserId, minor_units: i64) -> anyhow::Result<Reply> {
+        let reply =
+            self.post(&format!("billing/withdraw/{user}"), &[], &json!({"amount": minor_units})).await?;
+        if reply.status == StatusCode::OK {
+            self.remember(|known| *known.deposits.entry(user).or_default() -= minor_units);
+        }
+        Ok(reply)
+    }
+
+    /// `POST /orders`
+    pub async fn order(&self, user: UserId, price: i64, headers: &[(&str, &str)]) -> anyhow::Result<Reply> {
+        let reply = self.post("orders", headers, &json!({"userId": user, "price": price})).await?;
+        self.remember(|known| match (reply.status, reply.order_id()) {
+            (StatusCode::CREATED, Some(order)) => drop(known.orders.insert(order, "paid")),
+            (_, Some(order)) => drop(known.orders.insert(order, "rejected")),
+            (StatusCode::ACCEPTED, None) => {
+                known
+                    .requests
+                    .extend(reply.body["requestId"].as_str().and_then(|id| id.parse::<RequestId>().ok()));
+            }
+            _ => {}
+        });
+        Ok(reply)
+    }
+
+    /// The request id that the contract derives from an `Idempotency-Key` of `POST /orders`.
+    pub fn order_request(key: &str) -> RequestId {
+        RequestId::derive(Operation::CreateOrder, key)
+    }
+
+    /// The balance of `user`.
+    pub async fn balance(&self, user: UserId) -> anyhow::Result<i64> {
+        let reply = self.get(&format!("billing/user/{user}")).await?;
+        reply.body["balance"].as_i64().with_context(|| format!("no balance: {} {}", reply.status, reply.body))
+    }
+
+    /// The emails to `user`, oldest first.
+    pub async fn emails(&self, user: UserId) -> anyhow::Result<Vec<Value>> {
+        let reply = self.get(&format!("notification/email/{user}")).await?;
+        reply.body.as_array().cloned().with_context(|| format!("no emails: {} {}", reply.status, reply.body))
+    }
+
+    /// Waits for the order that a request led to.
+    ///
+    /// # Errors
+    /// When it is not terminal after `longest`.
+    pub async fn outcome(&self, request: RequestId, longest: Duration) -> anyhow::Result<Reply> {
+        eventually(longest, async || {
+            let reply = self.get(&format!("orders/requests/{request}")).await?;
+            if reply.status == StatusCode::OK { Ok(reply) } else { bail!("{} {}", reply.status, reply.body) }
+        })
+        .await
+    }
+
+    fn remember(&self, what: impl FnOnce(&mut Acknowledged)) {
+        what(&mut self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Tries `attempt` until it succeeds.
+///
+/// # Errors
+/// The last error, when `longest` is over.
+pub async fn eventually<T>(
+    longest: Duration,
+    attempt: impl AsyncFn() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let deadline = Instant::now() + longest;
+    loop {
+        match attempt().await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error.context(format!("still so after {longest:?}")));
+            }
+            Err(_) => sleep(POLL).await,
+        }
+    }
+}

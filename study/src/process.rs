@@ -1,0 +1,102 @@
+//! A service as a child process: real enough to be killed.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::serve::END_WITH_PARENT;
+
+/// How long a service may take to stop when asked to.
+const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// A running service.
+pub(crate) struct ServiceProcess {
+    child: Child,
+    log: PathBuf,
+}
+
+impl ServiceProcess {
+    /// Starts `study serve <style> <service>` with `environment` and nothing else of its settings; logs go to `log`.
+    pub(crate) fn start(
+        style: &str,
+        service: &str,
+        environment: &[(&'static str, String)],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("finding this program")?;
+        let lines = File::options().create(true).append(true).open(log).context("opening the log")?;
+        let child = Command::new(program)
+            .args(["serve", style, service])
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .env(END_WITH_PARENT, "1")
+            .stdin(Stdio::piped())
+            .stdout(lines.try_clone().context("opening the log")?)
+            .stderr(lines)
+            // A group of its own: Ctrl-C is for us, and we stop the services in order.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("starting {service}"))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// Whether it has ended, and how.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = self.child.id().context("it has ended")?;
+        Ok(kill(Pid::from_raw(i32::try_from(id)?), signal)?)
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn wait(&mut self, longest: Duration) -> anyhow::Result<ExitStatus> {
+        timeout(longest, self.child.wait_keeping_stdin()).await.context("it did not end")?
+    }
+
+    /// Asks it to stop and waits; kills it if it does not.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        if self.ended().is_some() {
+            return Ok(());
+        }
+        self.signal(Signal::SIGTERM)?;
+        match self.wait(STOP_MAX).await {
+            Ok(_) => Ok(()),
+            Err(_) => self.kill().await,
+        }
+    }
+
+    /// The last lines it logged.
+    pub(crate) fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+/// `Child::wait` closes standard input first, which would end the service; waiting must not.
+trait WaitKeepingStdin {
+    async fn wait_keeping_stdin(&mut self) -> anyhow::Result<ExitStatus>;
+}
+
+impl WaitKeepingStdin for Child {
+    async fn wait_keeping_stdin(&mut self) -> anyhow::Result<ExitStatus> {
+        let stdin = self.stdin.take();
+        let status = self.wait().await;
+        drop(stdin);
+        Ok(status?)
+    }
+}
