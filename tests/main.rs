@@ -1,0 +1,33 @@
+//! All suites, over all styles, on one sandbox that the run starts itself.
+//!
+//! A case is an async function of a [`Stage`]: a style that runs on a database of its own. It is registered once and runs
+//! for every style; what is honestly different between styles it asks of `stage.style.features`. After every case the
+//! consistency checker must be clean.
+
+mod contract;
+mod faults;
+mod harness;
+mod scenario;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use harness::Suite;
+
+fn main() -> ExitCode {
+    // Services are child processes of whoever starts them, and of the same program: here, of this one.
+    if std::env::args().nth(1).is_some_and(|word| ["serve", "up", "check"].contains(&word.as_str())) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        return runtime.block_on(study::cli::main());
+    }
+    let mut arguments = Arguments::from_args();
+    // Most cases wait for processes and disks, not for a core.
+    arguments.test_threads.get_or_insert(4);
+    let mut suite = Suite::default();
+    scenario::register(&mut suite);
+    faults::register(&mut suite);
+    contract::register(&mut suite);
+    let conclusion = suite.run(&arguments);
+    conclusion.exit_code()
+}
