@@ -71,6 +71,25 @@ impl Stage {
         Api::new(self.deployment.url(service).clone())
     }
 
+    /// What a service tells of itself, in Prometheus' text format.
+    pub async fn metrics(&self, service: Service) -> anyhow::Result<String> {
+        let url = self.deployment.url(service).join("metrics")?;
+        Ok(reqwest::get(url).await?.text().await?)
+    }
+
+    /// The deployment's database, as somebody who may do anything with it.
+    pub fn database_as_admin(&self) -> reqwest::Url {
+        let mut url = world().postgres.admin_url().clone();
+        url.set_path(self.deployment.addresses.auditor.path());
+        url
+    }
+
+    /// What the checker finds right now, by the numbers of the invariants.
+    pub async fn violated_now(&self) -> anyhow::Result<Vec<u8>> {
+        let violations = self.checker.at_rest(&self.api.acknowledged(), Duration::ZERO).await?;
+        Ok(violations.iter().map(|violation| violation.invariant).collect())
+    }
+
     /// Waits until the system is at rest and every invariant holds.
     pub async fn check_at_rest(&self) -> Outcome {
         let violations = self.checker.at_rest(&self.api.acknowledged(), REST_MAX).await?;

@@ -51,8 +51,10 @@ impl Reply {
 pub struct Acknowledged {
     /// Users answered with 201.
     pub users: Vec<UserId>,
-    /// Money answered with 200, by user: deposits less direct withdrawals.
+    /// Deposits answered with 200, summed up by user.
     pub deposits: BTreeMap<UserId, i64>,
+    /// Direct withdrawals answered with 200, summed up by user.
+    pub withdrawals: BTreeMap<UserId, i64>,
     /// Orders and the status they were answered with: `paid` or `rejected`.
     pub orders: BTreeMap<OrderId, &'static str>,
     /// Requests for orders answered with 202.
@@ -163,7 +165,7 @@ impl Api {
         let reply =
             self.post(&format!("billing/withdraw/{user}"), &[], &json!({"amount": minor_units})).await?;
         if reply.status == StatusCode::OK {
-            self.remember(|known| *known.deposits.entry(user).or_default() -= minor_units);
+            self.remember(|known| *known.withdrawals.entry(user).or_default() += minor_units);
         }
         Ok(reply)
     }

@@ -1,9 +1,19 @@
 //! What every style must do for its users, one way or another.
 
+mod hang_ups;
+mod idempotency;
+mod operations;
 mod orders;
+mod users;
+mod waiting;
 
 use crate::harness::Suite;
 
 pub fn register(suite: &mut Suite) {
     orders::register(suite);
+    users::register(suite);
+    waiting::register(suite);
+    idempotency::register(suite);
+    hang_ups::register(suite);
+    operations::register(suite);
 }

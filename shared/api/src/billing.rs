@@ -80,6 +80,9 @@ pub async fn withdraw(
         let outcome = billing::withdraw(&mut tx, request, Withdrawal { user_id, amount, order_id }).await?;
         tx.commit().await?;
         fail::fail_point!("billing::withdrawal_committed");
+        fail::fail_point!("billing::reply_lost", |_| Err(ApiError::Unavailable(
+            "The reply was lost.".to_owned()
+        )));
         Ok::<_, ApiError>(outcome)
     });
     match once(outcome.await?)? {

@@ -13,6 +13,7 @@ use axum::serve::ListenerExt as _;
 use clap::Args;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::TraceContextExt as _;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -153,11 +154,13 @@ async fn observe(State(deadline): State<fn(&Request) -> Duration>, request: Requ
         url.path = path,
         http.response.status_code = Empty,
         request_id = context.id,
+        trace_id = Empty,
     );
     let parent =
         opentelemetry::global::get_text_map_propagator(|w3c| w3c.extract(&Headers(request.headers())));
     // Fails only where no OpenTelemetry layer is installed, as in unit tests.
     let _ = span.set_parent(parent);
+    span.record("trace_id", span.context().span().span_context().trace_id().to_string());
 
     let id = context.id.clone();
     let mut response = context.scope(next.run(request)).instrument(span.clone()).await;

@@ -1,0 +1,92 @@
+//! `Prefer`: how long a client waits, and how it gets the outcome later. And pages.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use reqwest::StatusCode;
+use serde_json::json;
+use study::Api;
+
+use crate::harness::{Outcome, Stage, Suite, cases};
+
+pub fn register(suite: &mut Suite) {
+    cases!(
+        suite,
+        "waiting",
+        [
+            a_client_that_does_not_wait_finds_the_outcome_where_location_says,
+            a_request_that_was_never_sent_looks_like_one_that_still_travels,
+            requests_to_billing_can_be_looked_up,
+            orders_come_in_pages_oldest_first,
+        ]
+    );
+}
+
+async fn a_client_that_does_not_wait_finds_the_outcome_where_location_says(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user_with(90).await?;
+    for (key, prefer, status) in
+        [("async", "respond-async", "paid"), ("async too", "respond-async, wait=5", "rejected")]
+    {
+        let reply = stage.api.order(user, 90, &[("prefer", prefer), ("idempotency-key", key)]).await?;
+        ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
+        let request = Api::order_request(key);
+        ensure!(reply.body == json!({"requestId": request}), "{reply:?}");
+        ensure!(reply.header("location") == Some(&format!("/orders/requests/{request}")), "{reply:?}");
+        let outcome = stage.api.outcome(request, Duration::from_secs(10)).await?;
+        ensure!(outcome.body["status"] == status && outcome.body["userId"] == user.0, "{outcome:?}");
+    }
+    Ok(())
+}
+
+async fn a_request_that_was_never_sent_looks_like_one_that_still_travels(stage: &mut Stage) -> Outcome {
+    for owner in ["orders", "billing"] {
+        let reply = stage.api.get(&format!("/{owner}/requests/{}", uuid::Uuid::new_v4())).await?;
+        ensure!(reply.status == StatusCode::ACCEPTED && reply.header("retry-after").is_some(), "{reply:?}");
+    }
+    Ok(())
+}
+
+async fn requests_to_billing_can_be_looked_up(stage: &mut Stage) -> Outcome {
+    use domain::{Operation, RequestId};
+    let user = stage.api.create_user().await?;
+    let key = [("idempotency-key", "lookup")];
+    stage.api.post(&format!("/billing/deposit/{user}"), &key, &json!({"amount": 7})).await?;
+    stage.api.post(&format!("/billing/withdraw/{user}"), &key, &json!({"amount": 8})).await?;
+    let look_up = async |operation| {
+        let request = RequestId::derive(operation, "lookup");
+        stage.api.get(&format!("/billing/requests/{request}")).await
+    };
+    let deposit = look_up(Operation::Deposit).await?;
+    ensure!(deposit.status == StatusCode::OK && deposit.body["balance"] == 7, "{deposit:?}");
+    ensure!(deposit.body["operation"] == "deposit" && deposit.body.get("error").is_none(), "{deposit:?}");
+    let withdrawal = look_up(Operation::Withdraw).await?;
+    ensure!(withdrawal.body["error"] == "insufficient-funds", "{withdrawal:?}");
+    stage.api.withdraw(user, 7).await?;
+    // Told to the client's books, which the check at the end compares with the ledger.
+    stage.api.deposit(user, 7).await?;
+    ensure!(stage.api.balance(user).await? == 7);
+    Ok(())
+}
+
+async fn orders_come_in_pages_oldest_first(stage: &mut Stage) -> Outcome {
+    let (user, other) = (stage.api.create_user_with(100).await?, stage.api.create_user_with(100).await?);
+    let mut placed = Vec::new();
+    for price in 1..=5 {
+        placed.push(stage.api.order(user, price, &[]).await?.body["orderId"].clone());
+        stage.api.order(other, price, &[]).await?;
+    }
+    let (mut found, mut next) = (Vec::new(), format!("/orders?userId={user}&limit=2"));
+    loop {
+        let page = stage.api.get(&next).await?;
+        let orders = page.body.as_array().context("a page is an array")?;
+        ensure!(page.status == StatusCode::OK && orders.len() <= 2, "{page:?}");
+        found.extend(orders.iter().map(|order| order["id"].clone()));
+        let Some(link) = page.header("link") else { break };
+        let address = link.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"next\""));
+        next = address.with_context(|| format!("not a link to the next page: {link}"))?.to_owned();
+    }
+    ensure!(found == placed, "{found:?}, placed {placed:?}");
+    let everybody = stage.api.get("/orders").await?;
+    ensure!(everybody.body.as_array().is_some_and(|orders| orders.len() == 10), "{everybody:?}");
+    Ok(())
+}
