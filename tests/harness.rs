@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -41,7 +41,8 @@ pub struct Stage {
     pub api: Api,
     /// Its SMTP server.
     pub smtp: Smtp,
-    checker: Checker,
+    /// Its auditor.
+    pub checker: Arc<Checker>,
 }
 
 impl Stage {
@@ -62,7 +63,7 @@ impl Stage {
             TEST_SETTINGS.iter().chain(settings).map(|&(name, value)| (name, value.to_owned())).collect();
         let deployment = Deployment::start(style, ground, Options { settings, ..Options::default() }).await?;
         let api = Api::new(deployment.gateway().clone());
-        let checker = Checker::new(&deployment.addresses)?;
+        let checker = Arc::new(Checker::new(&deployment.addresses)?);
         Ok(Self { style, deployment, api, smtp, checker })
     }
 
@@ -86,7 +87,7 @@ impl Stage {
 
     /// What the checker finds right now, by the numbers of the invariants.
     pub async fn violated_now(&self) -> anyhow::Result<Vec<u8>> {
-        let violations = self.checker.at_rest(&self.api.acknowledged(), Duration::ZERO).await?;
+        let violations = self.checker.now(&self.api.acknowledged()).await?;
         Ok(violations.iter().map(|violation| violation.invariant).collect())
     }
 
@@ -129,18 +130,19 @@ impl Suite {
         body: Body,
     ) {
         for style in STYLES {
-            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
-                let mut stage = Stage::set(style, settings).await?;
-                let outcome = body(&mut stage).await;
-                let outcome = match outcome {
-                    Ok(()) => stage.check_at_rest().await,
-                    failed => failed,
-                };
-                let logs = stage.logs().unwrap_or_default();
-                stage.deployment.stop().await?;
-                outcome.with_context(|| format!("\n{}", tail(&logs)))
-            });
+            let name = format!("{}::{suite}::{name}", style.name);
+            self.trial(name, async move || on_stage(style, settings, async |stage| body(stage).await).await);
         }
+    }
+
+    /// Registers `body` for one style.
+    pub fn staged(
+        &mut self,
+        name: String,
+        style: &'static Style,
+        body: impl AsyncFnOnce(&mut Stage) -> Outcome + Send + 'static,
+    ) {
+        self.trial(name, async move || on_stage(style, &[], body).await);
     }
 
     /// Registers something that needs no deployment, or one of its own.
@@ -155,6 +157,22 @@ impl Suite {
     pub fn run(self, arguments: &Arguments) -> Conclusion {
         libtest_mimic::run(arguments, self.trials)
     }
+}
+
+/// Sets the stage, plays `body`, and has the checker look at what is left.
+async fn on_stage(
+    style: &'static Style,
+    settings: &[(&'static str, &str)],
+    body: impl AsyncFnOnce(&mut Stage) -> Outcome,
+) -> Outcome {
+    let mut stage = Stage::set(style, settings).await?;
+    let outcome = match body(&mut stage).await {
+        Ok(()) => stage.check_at_rest().await,
+        failed => failed,
+    };
+    let logs = stage.logs().unwrap_or_default();
+    stage.deployment.stop().await?;
+    outcome.with_context(|| format!("the last log lines:\n{}", tail(&logs)))
 }
 
 /// Registers functions as cases under their own names.

@@ -110,6 +110,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         checks: vec![api::database_check(&pool)],
         metrics: Arc::new(move || telemetry.render_metrics()),
         deadline: api::request_deadline,
+        callers_deadline_counts: true,
     };
     web::serve(listener, docs::served(routes), server, shutdown).await?;
     pool.close().await;

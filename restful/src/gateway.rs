@@ -6,7 +6,6 @@ use api::docs;
 use api::gateway::{Peers, pass_on, pass_on_and_wait, passed_on};
 use axum::routing::post;
 use clap::Args;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{Check, Client, Peer, ServerSettings};
@@ -26,17 +25,13 @@ pub struct Settings {
     telemetry: telemetry::Settings,
 }
 
-fn routes(peers: &Peers) -> OpenApiRouter {
+/// A table of who owns what.
+pub(crate) fn routes(peers: &Peers) -> OpenApiRouter {
     docs::documented("restful", "gateway", "The one address clients know.")
         .merge(api::gateway::routes(peers))
         .routes(passed_on(routes!(billing::create_user), post(pass_on), &peers.billing))
         .routes(passed_on(routes!(billing::deposit), post(pass_on), &peers.billing))
         .routes(passed_on(routes!(order::create_order), post(pass_on_and_wait), &peers.order))
-}
-
-/// The gateway's OpenAPI document.
-pub(crate) fn api_document() -> OpenApi {
-    docs::document(routes(&Peers::nowhere()))
 }
 
 /// Runs the gateway until it is told to stop.
@@ -57,6 +52,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         checks: vec![away(&peers.order), away(&peers.billing), away(&peers.notification)],
         metrics: Arc::new(move || telemetry.render_metrics()),
         deadline: api::request_deadline,
+        // Whoever calls is a stranger.
+        callers_deadline_counts: false,
     };
     web::serve(listener, docs::served(routes(&peers)), server, shutdown).await?;
     Ok(())

@@ -2,6 +2,8 @@
 //!
 //! Read [`order`] first: its `create_order` is the style. Then [`recovery`], which finishes what a crash left.
 
+use api::docs::document;
+use api::gateway::Peers;
 use clap::Subcommand;
 use utoipa::openapi::OpenApi;
 
@@ -40,9 +42,9 @@ pub async fn run(service: Service) -> anyhow::Result<()> {
 /// The OpenAPI document of each service.
 pub fn api_documents() -> [(&'static str, OpenApi); 4] {
     [
-        ("gateway", gateway::api_document()),
-        ("order", api::docs::document(order::routes())),
-        ("billing", api::docs::document(billing::routes())),
-        ("notification", api::docs::document(notification::routes())),
+        ("gateway", document([gateway::routes(&Peers::nowhere()).into_openapi()])),
+        ("order", document([order::routes().into_openapi(), api::order::routes().into_openapi()])),
+        ("billing", document([billing::routes().into_openapi(), api::billing::routes().into_openapi()])),
+        ("notification", document([notification::routes().into_openapi()])),
     ]
 }

@@ -9,6 +9,7 @@
 //! (see [`recovery`]).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::billing::once;
 use api::docs::{self, BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable};
@@ -26,10 +27,11 @@ use store::order::Order;
 use store::uninterrupted;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{Call, Client, Json, Peer, PeerError, RequestContext, Retry, ServerSettings};
+use web::{Answer, Call, Client, Json, Peer, PeerError, RequestContext, Retry, ServerSettings};
 
 use crate::recovery::{self, RecoverySettings};
 
@@ -61,17 +63,32 @@ pub(crate) struct Orders {
     pub(crate) billing: Peer,
     pub(crate) notification: Peer,
     pub(crate) recovery: RecoverySettings,
+    /// The orders that are being finished; a service that stops waits for them.
+    running: TaskTracker,
 }
 
-/// The order exists, but its outcome is not known yet. Recovery goes on asking.
+/// However short a client's wait is, billing gets this long to say who orders.
+const FIND_USER_MIN: Duration = Duration::from_secs(1);
+/// How often a waiting handler looks whether its order was recovered.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The order exists, but a step of it is not done yet. Recovery goes on asking.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfinished {
     #[error(transparent)]
     Peer(#[from] PeerError),
-    #[error("the {peer} service answered {status}, which its contract does not know")]
-    Unexpected { peer: &'static str, status: StatusCode },
+    #[error("the {peer} service answered {status} {code:?}, which its contract does not know")]
+    Unexpected { peer: &'static str, status: StatusCode, code: Option<String> },
+    #[error("the user of a paid order is not known to billing")]
+    UserMissing,
     #[error(transparent)]
     Store(#[from] store::StoreError),
+}
+
+impl From<sqlx::Error> for Unfinished {
+    fn from(error: sqlx::Error) -> Self {
+        store::StoreError::from(error).into()
+    }
 }
 
 /// The service's own route.
@@ -95,22 +112,25 @@ pub(crate) async fn create_order(
     let request_id = key.request_id(Operation::CreateOrder);
 
     // 1. Who orders? Nothing is written yet: if billing is away, the order is refused and nothing has happened.
-    let user = match orders.find_user(request.user_id).await {
+    let user = match orders.find_user_before(answer_by, request.user_id).await {
         Ok(user) => user,
-        Err(error) => {
-            return orders.known_outcome(request_id, &request).await?.ok_or(error.into());
-        }
+        Err(error) => return orders.known_outcome(request_id, &request).await?.ok_or(error),
     };
-    // 2. The order is pending. From here on it exists, and it ends, whoever hangs up or dies.
-    // 3. to 5. run in a task of their own, which outlives this handler.
+    // 2. The order is pending. From here on it exists, and it ends, whoever hangs up or dies: 3. to 5. run in a task of
+    // their own, which outlives this handler.
     let finishing = orders.clone().begin(request_id, request, user).await?;
     if prefer.respond_async {
         return Ok(accepted(request_id, "respond-async"));
     }
-    match timeout_at(answer_by, finishing).await {
-        Ok(Ok(Ok(order))) => outcome(&order),
-        // The outcome is unknown, which is not a failure: recovery asks again.
-        Ok(_) | Err(_) => Ok(accepted(request_id, &format!("wait={}", prefer.wait.as_secs()))),
+    let order = match timeout_at(answer_by, finishing).await {
+        Ok(Ok(Ok(order))) => Some(order),
+        // A step failed. That the outcome is unknown does not mean that there is none: recovery asks again.
+        Ok(_) => orders.recovered_before(answer_by, request_id).await?,
+        Err(_) => None,
+    };
+    match order {
+        Some(order) => outcome(&order),
+        None => Ok(accepted(request_id, &format!("wait={}", prefer.wait.as_secs()))),
     }
 }
 
@@ -132,43 +152,77 @@ impl Orders {
             }
             tx.commit().await?;
             fail::fail_point!("order::pending");
+            let running = self.running.clone();
             let finish = async move { self.finish(order, user).await };
-            Ok(tokio::spawn(context.scope(finish).in_current_span()))
+            Ok(running.spawn(context.scope(finish).in_current_span()))
         })
         .await
     }
 
-    /// Steps 3 to 5: from pending to the end. Safe to repeat after each of them, and recovery does just that.
-    pub(crate) async fn finish(&self, order: Order, user: Option<User>) -> Result<Order, Unfinished> {
-        let order = match order.settlement() {
-            Some(_) => order,
-            None => {
-                // 3. Billing decides; for somebody it does not know there is nothing to decide.
-                let settlement = match &user {
-                    Some(_) => self.withdraw(&order).await?,
-                    None => Settlement::Rejected(Refusal::AccountNotFound),
-                };
-                fail::fail_point!("order::withdrawal_answered");
-                // 4. Paid or rejected, for good.
-                self.settle(order, settlement).await?
-            }
-        };
-        fail::fail_point!("order::terminal");
-        // 5. The email. Notification being away does not change the order: the email follows when it is back.
-        match self.send_email(&order, user.as_ref()).await {
-            Ok(()) => {
-                fail::fail_point!("order::email_handed_over");
-                recovery::forget(&self.pool, order.id).await?;
-            }
-            Err(error) => tracing::warn!(order = order.id.0, %error, "the email will follow"),
+    /// Steps 3 to 5, from pending to the end. The client's answer does not depend on the last one.
+    async fn finish(&self, order: Order, user: Option<User>) -> Result<Order, Unfinished> {
+        let order = self.decide(order).await?;
+        if let Err(error) = self.notify(&order, user).await {
+            tracing::warn!(order = order.id.0, %error, "the email will follow");
         }
         Ok(order)
     }
 
+    /// Steps 3 and 4. Safe to repeat after each of them, and recovery does just that.
+    pub(crate) async fn decide(&self, order: Order) -> Result<Order, Unfinished> {
+        if order.settlement().is_some() {
+            return Ok(order);
+        }
+        // 3. Billing decides, also about somebody it did not know a moment ago, and remembers its decision: whoever asks
+        // again is told the same.
+        let settlement = self.withdraw(&order).await?;
+        fail::fail_point!("order::withdrawal_answered");
+        // 4. Paid or rejected, for good.
+        let order = self.settle(order, settlement).await?;
+        fail::fail_point!("order::terminal");
+        Ok(order)
+    }
+
+    /// Step 5, the email, and the order is finished. Notification being away does not change the order: the email follows
+    /// when it is back.
+    pub(crate) async fn notify(&self, order: &Order, user: Option<User>) -> Result<(), Unfinished> {
+        let email = order.settlement().and_then(|settlement| OrderEmail::about(order.id, settlement));
+        if let Some(email) = email {
+            let user = match user {
+                Some(user) => user,
+                None => self.find_user(order.user_id).await?.ok_or(Unfinished::UserMissing)?,
+            };
+            self.send_email(order, email, user).await?;
+        }
+        fail::fail_point!("order::email_handed_over");
+        Ok(recovery::forget(&self.pool, order.id).await?)
+    }
+
+    /// [`Self::find_user`], for as long as the client waits (but long enough for an answer).
+    async fn find_user_before(&self, answer_by: Instant, user: UserId) -> Result<Option<User>, ApiError> {
+        let give_up = answer_by.max(Instant::now() + FIND_USER_MIN);
+        match timeout_at(give_up, self.find_user(user)).await {
+            Ok(Ok(user)) => Ok(user),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "order refused");
+                Err(ApiError::Unavailable(
+                    "The billing service cannot be asked. Nothing was done; try again.".to_owned(),
+                ))
+            }
+            Err(_) => Err(ApiError::Unavailable(
+                "The billing service is too slow. Nothing was done; try again.".to_owned(),
+            )),
+        }
+    }
+
     /// `GET /billing/user/{userId}`
-    pub(crate) async fn find_user(&self, user: UserId) -> Result<Option<User>, PeerError> {
+    async fn find_user(&self, user: UserId) -> Result<Option<User>, Unfinished> {
         let answer = self.billing.ask(Call::get(format!("/billing/user/{user}"))).await?;
-        Ok(answer.json().ok().filter(|_| answer.status == StatusCode::OK))
+        match (answer.status, answer.json()) {
+            (StatusCode::OK, Ok(user)) => Ok(Some(user)),
+            (StatusCode::NOT_FOUND, _) if answer.problem_code().as_deref() == Some("not-found") => Ok(None),
+            _ => Err(unexpected(&self.billing, &answer)),
+        }
     }
 
     /// `POST /billing/withdraw/{userId}`, keyed by the order's request: however often it is asked, billing decides once.
@@ -177,17 +231,22 @@ impl Orders {
         let call = Call::post(format!("/billing/withdraw/{}", order.user_id), &body)
             .header(IDEMPOTENCY_KEY, IdempotencyKey::from(order.request_id).header_value())
             .retry(Retry::Yes);
-        match self.billing.ask(call).await?.status {
-            StatusCode::OK => Ok(Settlement::Paid),
-            StatusCode::PRECONDITION_FAILED => Ok(Settlement::Rejected(Refusal::InsufficientFunds)),
-            StatusCode::NOT_FOUND => Ok(Settlement::Rejected(Refusal::AccountNotFound)),
-            status => Err(Unfinished::Unexpected { peer: self.billing.name(), status }),
+        let answer = self.billing.ask(call).await?;
+        match (answer.status, answer.problem_code().as_deref()) {
+            (StatusCode::OK, _) => Ok(Settlement::Paid),
+            (StatusCode::PRECONDITION_FAILED, Some("insufficient-funds")) => {
+                Ok(Settlement::Rejected(Refusal::InsufficientFunds))
+            }
+            (StatusCode::NOT_FOUND, Some("account-not-found")) => {
+                Ok(Settlement::Rejected(Refusal::AccountNotFound))
+            }
+            _ => Err(unexpected(&self.billing, &answer)),
         }
     }
 
     async fn settle(&self, order: Order, settlement: Settlement) -> Result<Order, Unfinished> {
         let pool = self.pool.clone();
-        Ok(uninterrupted(async move {
+        uninterrupted(async move {
             let mut conn = pool.acquire().await?;
             match store::order::settle(&mut conn, order.id, settlement).await? {
                 Some(settled) => Ok(settled),
@@ -196,29 +255,43 @@ impl Orders {
             }
         })
         .await
-        .map_err(|error: store::StoreError| error)?)
     }
 
     /// `POST /notification/email/{userId}`, keyed by the order's request; the order itself is a second key.
-    async fn send_email(&self, order: &Order, user: Option<&User>) -> Result<(), Unfinished> {
-        let (Some(settlement), Some(user)) = (order.settlement(), user) else {
-            return Ok(());
-        };
-        let Some(OrderEmail { title, message }) = OrderEmail::about(order.id, settlement) else {
-            return Ok(());
-        };
+    async fn send_email(&self, order: &Order, email: OrderEmail, user: User) -> Result<(), Unfinished> {
         let body = OrderEmailRequest {
             email: user.email.parse().expect("billing stores addresses it has parsed"),
-            title: title.parse().expect("a title of ours"),
-            message: message.parse().expect("a text of ours"),
+            title: email.title.parse().expect("a title of ours"),
+            message: email.message.parse().expect("a text of ours"),
             order_id: Some(order.id),
         };
         let call = Call::post(format!("/notification/email/{}", order.user_id), &body)
             .header(IDEMPOTENCY_KEY, IdempotencyKey::from(order.request_id).header_value())
             .retry(Retry::Yes);
-        match self.notification.ask(call).await?.status {
-            StatusCode::ACCEPTED => Ok(()),
-            status => Err(Unfinished::Unexpected { peer: self.notification.name(), status }),
+        let answer = self.notification.ask(call).await?;
+        if answer.status == StatusCode::ACCEPTED {
+            Ok(())
+        } else {
+            Err(unexpected(&self.notification, &answer))
+        }
+    }
+
+    /// Looks whether somebody else, recovery or a repeat of the request, finishes the order while the client waits.
+    async fn recovered_before(
+        &self,
+        answer_by: Instant,
+        request: RequestId,
+    ) -> Result<Option<Order>, ApiError> {
+        loop {
+            let pool = self.pool.clone();
+            let found = uninterrupted(async move {
+                store::order::find_by_request(&mut *pool.acquire().await?, request).await
+            });
+            let settled = found.await?.filter(|order| order.settlement().is_some());
+            if settled.is_some() || Instant::now() + LOOK_AGAIN > answer_by {
+                return Ok(settled);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -241,6 +314,10 @@ impl Orders {
             None => Ok(None),
         }
     }
+}
+
+fn unexpected(peer: &Peer, answer: &Answer) -> Unfinished {
+    Unfinished::Unexpected { peer: peer.name(), status: answer.status, code: answer.problem_code() }
 }
 
 /// 201 for a paid order; a problem that carries the order's id for a rejected one.
@@ -281,16 +358,24 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         billing: client.peer("billing", settings.billing_url),
         notification: client.peer("notification", settings.notification_url),
         recovery: settings.recovery,
+        running: TaskTracker::new(),
     };
     let recovering = tokio::spawn(recovery::run(orders.clone(), shutdown.clone()));
+    let (running, longest) = (orders.running.clone(), settings.recovery.attempt_max());
     let routes = routes().with_state(orders).merge(api::order::routes().with_state(pool.clone()));
     let server = ServerSettings {
         checks: vec![api::database_check(&pool)],
         metrics: Arc::new(move || telemetry.render_metrics()),
         deadline: api::request_deadline,
+        callers_deadline_counts: true,
     };
     web::serve(listener, docs::served(routes), server, shutdown).await?;
     recovering.await?;
+    // Requests are answered; what was answered with 202 is still on its way.
+    running.close();
+    if tokio::time::timeout(longest, running.wait()).await.is_err() {
+        tracing::warn!(orders = running.len(), "left to recovery");
+    }
     pool.close().await;
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
     let mut migrator = sqlx::migrate!("migrations/order");
     // In the schema of the order service, beside the migrations that every style shares.
     migrator.dangerous_set_table_name("_recovery_migrations");
-    Ok(migrator.run(pool).await?)
+    store::migrate(pool, &migrator).await
 }
 
 /// Writes down that `order` is unfinished, in the transaction that stores it.
@@ -84,12 +84,16 @@ pub(crate) async fn forget(pool: &PgPool, order: OrderId) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Takes up to [`BATCH`] orders that are due. The next replica, or the next try, gets them when the lease is over.
+/// Takes up to [`BATCH`] orders that are due. Each comes due again after the lease, which grows with the attempts (up to
+/// eightfold) and differs from order to order: one that never can be finished does not come back together with the others,
+/// always ahead of them.
 async fn take_due(pool: &PgPool, lease: Duration) -> Result<Vec<OrderId>, StoreError> {
     let pool = pool.clone();
     Ok(uninterrupted(async move {
         sqlx::query_scalar(
-            "update unfinished set due_at = now() + $2 * interval '1 second'
+            "update unfinished
+             set attempts = attempts + 1,
+                 due_at = now() + $2 * least(power(2, attempts), 8) * (1 + random()) * interval '1 second'
              where order_id in (
                  select order_id from unfinished where due_at <= now()
                  order by due_at limit $1 for update skip locked)
@@ -114,15 +118,19 @@ pub(crate) async fn run(orders: Orders, shutdown: CancellationToken) {
     }
 }
 
-/// One round: takes what is due and finishes it, order by order. Stops at the first that cannot be finished: whoever is away
-/// is away for the next one too.
+/// One round: takes what is due and finishes it, order by order. An order that cannot be finished does not stop the others,
+/// unless the reason is a peer or the database being away: that is no better for the next one.
 async fn recover_due(orders: &Orders, shutdown: &CancellationToken) -> Result<(), Unfinished> {
     for order in take_due(&orders.pool, orders.recovery.due_after()).await? {
         if shutdown.is_cancelled() {
             break;
         }
         let context = RequestContext::background(orders.recovery.attempt_max());
-        context.scope(recover(orders, order)).await?;
+        match context.scope(recover(orders, order)).await {
+            Ok(()) => {}
+            Err(error @ (Unfinished::Peer(_) | Unfinished::Store(_))) => return Err(error),
+            Err(error) => tracing::error!(order = order.0, %error, "cannot be finished; will be tried again"),
+        }
     }
     Ok(())
 }
@@ -132,8 +140,8 @@ async fn recover(orders: &Orders, order: OrderId) -> Result<(), Unfinished> {
     let pool = orders.pool.clone();
     let found = uninterrupted(async move { store::order::find(&mut *pool.acquire().await?, order).await });
     let Some(order) = found.await? else { return Ok(()) };
-    let user = orders.find_user(order.user_id).await?;
-    let order = orders.finish(order, user).await?;
+    let order = orders.decide(order).await?;
+    orders.notify(&order, None).await?;
     metrics::counter!("orders_recovered_total").increment(1);
     tracing::info!(order = order.id.0, status = ?order.status, "recovered");
     Ok(())

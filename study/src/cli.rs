@@ -56,7 +56,18 @@ fn style_names() -> PossibleValuesParser {
 
 /// Does what the arguments say.
 pub async fn main() -> ExitCode {
-    let outcome = match Cli::parse().command.unwrap_or(Command::Compare) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // `--help` and `--version` are no errors.
+        Err(message) if !message.use_stderr() => message.exit(),
+        Err(error) => {
+            let text = error.render().to_string();
+            let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            eprintln!("{}", lines.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match cli.command.unwrap_or(Command::Compare) {
         Command::Compare => compare::compare().await,
         Command::Up { style, listen } => {
             let style = Style::find(&style).expect("clap lets only known styles through");

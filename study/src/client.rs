@@ -86,6 +86,16 @@ impl Api {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Pretends that `order` was acknowledged as paid: for showing that broken promises are found.
+    pub fn promise_order(&self, order: OrderId) {
+        self.remember(|known| _ = known.orders.insert(order, "paid"));
+    }
+
+    /// Starts the account of what was promised anew.
+    pub fn forget_promises(&self) {
+        self.remember(|known| *known = Acknowledged::default());
+    }
+
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
@@ -174,8 +184,8 @@ impl Api {
     pub async fn order(&self, user: UserId, price: i64, headers: &[(&str, &str)]) -> anyhow::Result<Reply> {
         let reply = self.post("orders", headers, &json!({"userId": user, "price": price})).await?;
         self.remember(|known| match (reply.status, reply.order_id()) {
-            (StatusCode::CREATED, Some(order)) => drop(known.orders.insert(order, "paid")),
-            (_, Some(order)) => drop(known.orders.insert(order, "rejected")),
+            (StatusCode::CREATED, Some(order)) => _ = known.orders.insert(order, "paid"),
+            (_, Some(order)) => _ = known.orders.insert(order, "rejected"),
             (StatusCode::ACCEPTED, None) => {
                 known
                     .requests

@@ -16,6 +16,9 @@ use crate::serve::END_WITH_PARENT;
 /// How long a service may take to stop when asked to.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
+/// What a service may know of its surroundings.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE"];
+
 /// A running service.
 pub(crate) struct ServiceProcess {
     child: Child,
@@ -34,6 +37,9 @@ impl ServiceProcess {
         let lines = File::options().create(true).append(true).open(log).context("opening the log")?;
         let child = Command::new(program)
             .args(["serve", style, service])
+            // What happens to be set around us must not change what is measured.
+            .env_clear()
+            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env(END_WITH_PARENT, "1")
             .stdin(Stdio::piped())

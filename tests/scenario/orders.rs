@@ -36,6 +36,16 @@ async fn of_sixty_four_orders_at_once_on_a_balance_for_ten_exactly_ten_are_paid(
         let api = stage.api.clone();
         orders.spawn(async move { api.order(user, 7, &[("prefer", "wait=30")]).await });
     }
+    // All the while no balance is negative and every balance equals its ledger.
+    let checker = stage.checker.clone();
+    let (all_answered, mut answered) = tokio::sync::watch::channel(false);
+    let watching = tokio::spawn(async move {
+        while !*answered.borrow_and_update() {
+            let violations = checker.always().await?;
+            ensure!(violations.is_empty(), "{violations:?}");
+        }
+        anyhow::Ok(())
+    });
     let (mut paid, mut refused) = (0, 0);
     while let Some(reply) = orders.join_next().await {
         let reply = reply??;
@@ -45,6 +55,8 @@ async fn of_sixty_four_orders_at_once_on_a_balance_for_ten_exactly_ten_are_paid(
             other => anyhow::bail!("{other}: {}", reply.body),
         }
     }
+    all_answered.send_replace(true);
+    watching.await??;
     ensure!((paid, refused) == (10, 54), "{paid} paid, {refused} refused");
     ensure!(stage.api.balance(user).await? == 0);
     stage.check_at_rest().await?;

@@ -2,6 +2,7 @@
 -- order is terminal and its email handed over; a row that is due was left behind by a crash or a peer that was away.
 create table unfinished (
     order_id bigint primary key,
-    due_at   timestamptz not null
+    due_at   timestamptz not null,
+    attempts int         not null default 0
 );
 create index unfinished_due on unfinished (due_at);

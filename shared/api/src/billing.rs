@@ -76,8 +76,9 @@ pub async fn withdraw(
     let outcome = uninterrupted(async move {
         fail::fail_point!("billing::withdrawal_received");
         let mut tx = pool.begin().await?;
-        let request = key.request_id(Operation::Withdraw);
-        let outcome = billing::withdraw(&mut tx, request, Withdrawal { user_id, amount, order_id }).await?;
+        let withdrawal = Withdrawal { user_id, amount, order_id };
+        let request = key.request_id(withdrawal.operation());
+        let outcome = billing::withdraw(&mut tx, request, withdrawal).await?;
         tx.commit().await?;
         fail::fail_point!("billing::withdrawal_committed");
         fail::fail_point!("billing::reply_lost", |_| Err(ApiError::Unavailable(
@@ -153,6 +154,10 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     if text == "*" {
         return Ok(None);
     }
-    let version = text.trim_matches('"').parse();
+    let bare = match text.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').unwrap_or_default(),
+        None => text,
+    };
+    let version = bare.parse();
     version.map(Some).map_err(|_| ApiError::InvalidHeader("If-Match", "must be a version such as \"3\""))
 }

@@ -1,16 +1,18 @@
 //! What every gateway does the same way: pass requests on to their owner, and the owner's answer back.
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
 use clap::Args;
 use domain::UserId;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use url::Url;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
-use web::{BODY_BYTES_MAX, Call, Client, ClientSettings, Json, Path, Peer, PeerError, Problem, Retry};
+use web::{
+    Answer, BODY_BYTES_MAX, Call, Client, ClientSettings, Json, Path, Peer, PeerError, Problem, Retry,
+};
 
 use crate::docs::{BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable};
 use crate::types::{AccountBalance, EmailAccepted, SendEmailRequest, WithdrawRequest};
@@ -67,8 +69,8 @@ impl PeerSettings {
 }
 
 /// Headers of a request that mean something to the owner.
-const REQUEST_HEADERS: [HeaderName; 4] =
-    [header::CONTENT_TYPE, header::IF_MATCH, IDEMPOTENCY_KEY, HeaderName::from_static("prefer")];
+const REQUEST_HEADERS: [HeaderName; 3] =
+    [header::CONTENT_TYPE, header::IF_MATCH, HeaderName::from_static("prefer")];
 /// Headers of an answer that mean something to the client.
 const ANSWER_HEADERS: [HeaderName; 6] = [
     header::CONTENT_TYPE,
@@ -110,42 +112,45 @@ pub fn passed_on<O>(
 }
 
 /// Passes a request on as it is; again if it may be repeated, since the owner is the last service on the path.
-pub async fn pass_on(
-    State(owner): State<Peer>,
-    key: IdempotencyKey,
-    request: Request,
-) -> Result<Response, Problem> {
-    let call = call_like(request, &key).await?;
-    answered(owner.send(call).await)
+pub async fn pass_on(State(owner): State<Peer>, request: Request) -> Result<Response, Problem> {
+    let (call, key) = call_like(request).await?;
+    answered(owner.send(call).await, key.as_ref())
 }
 
 /// Passes a request on to an owner that calls others itself: waits as long as the client does, and leaves retrying to the
 /// owner, so that one layer retries and not two.
-pub async fn pass_on_and_wait(
-    State(owner): State<Peer>,
-    key: IdempotencyKey,
-    request: Request,
-) -> Result<Response, Problem> {
+pub async fn pass_on_and_wait(State(owner): State<Peer>, request: Request) -> Result<Response, Problem> {
     let deadline = request_deadline(&request);
-    let call = call_like(request, &key).await?.retry(Retry::No).timeout(deadline);
-    answered(owner.send(call).await)
+    let (call, key) = call_like(request).await?;
+    answered(owner.send(call.retry(Retry::No).timeout(deadline)).await, key.as_ref())
 }
 
-async fn call_like(request: Request, key: &IdempotencyKey) -> Result<Call, Problem> {
-    let (parts, body) = request.into_parts();
+/// The request as a call of its owner, and the key of one that has an effect.
+async fn call_like(request: Request) -> Result<(Call, Option<IdempotencyKey>), Problem> {
+    let (mut parts, body) = request.into_parts();
+    // A route here matches one path segment, whatever is in it; to a URL parser `..\withdraw` is more than one.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
+    if !parts.uri.path().bytes().all(plain) {
+        return Err(Problem::not_found("There is nothing at this path."));
+    }
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Problem::too_large())?;
-    let mut call = Call::new(parts.method.clone(), path_and_query(&parts)).body(body);
+    // The answer to HEAD is the answer to GET, of which the server sends the head alone.
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let mut call = Call::new(method.clone(), path_and_query(&parts)).body(body);
     for name in REQUEST_HEADERS {
         if let Some(value) = parts.headers.get(&name) {
             call = call.header(name, value.clone());
         }
     }
-    Ok(match parts.method {
-        Method::GET => call.retry(Retry::Yes),
+    match method {
+        Method::GET => Ok((call.retry(Retry::Yes), None)),
         // Without a key of the client's the gateway makes one, so that the request has an id all the way.
-        Method::POST => call.header(IDEMPOTENCY_KEY, key.header_value()).retry(Retry::Yes),
-        _ => call,
-    })
+        Method::POST => {
+            let key = IdempotencyKey::from_request_parts(&mut parts, &()).await?;
+            Ok((call.header(IDEMPOTENCY_KEY, key.header_value()).retry(Retry::Yes), Some(key)))
+        }
+        _ => Ok((call, None)),
+    }
 }
 
 /// Takes money from an account, if it is there.
@@ -186,12 +191,21 @@ async fn pass_on_public(
     request: &impl serde::Serialize,
 ) -> Result<Response, Problem> {
     let call = Call::post(path, request).header(IDEMPOTENCY_KEY, key.header_value()).retry(Retry::Yes);
-    answered(peer.send(call).await)
+    answered(peer.send(call).await, Some(key))
 }
 
-/// The owner's answer, or why there is none.
-fn answered(answer: Result<web::Answer, PeerError>) -> Result<Response, Problem> {
-    let answer = answer.map_err(|error| Problem::from(ApiError::from(error)))?;
+/// The owner's answer, or why there is none. A 503 names the key under which the request can be repeated: a client that sent
+/// none has no other way to find out what became of it.
+fn answered(answer: Result<Answer, PeerError>, key: Option<&IdempotencyKey>) -> Result<Response, Problem> {
+    let with_key = |problem: Problem| match key {
+        Some(key) => problem.with("idempotencyKey", key.as_str()),
+        None => problem,
+    };
+    let answer = answer.map_err(|error| with_key(Problem::from(ApiError::from(error))))?;
+    if let (StatusCode::SERVICE_UNAVAILABLE, Ok(mut problem)) = (answer.status, answer.json::<Problem>()) {
+        problem.retry_after_seconds = Some(1);
+        return Err(with_key(problem));
+    }
     let mut headers = HeaderMap::new();
     for name in ANSWER_HEADERS {
         if let Some(value) = answer.headers.get(&name) {

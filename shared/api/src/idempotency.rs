@@ -40,9 +40,15 @@ impl IdempotencyKey {
         RequestId::derive(operation, &self.0)
     }
 
-    /// For passing it on.
+    /// For passing it on: quoted, so that whatever is in it arrives as it is.
     pub fn header_value(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.0).expect("a key is visible ASCII")
+        let quoted = self.0.replace('\\', "\\\\").replace('"', "\\\"");
+        HeaderValue::from_str(&format!("\"{quoted}\"")).expect("a key is visible ASCII")
+    }
+
+    /// The key itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     fn parse(header: &HeaderValue) -> Result<Self, ApiError> {
@@ -51,9 +57,11 @@ impl IdempotencyKey {
             return refuse("must be visible ASCII");
         };
         let text = text.trim();
-        // A quoted key is a string of RFC 9651: only `\` and `"` are escaped.
         let key = match text.strip_prefix('"').map(|rest| rest.strip_suffix('"')) {
-            Some(Some(quoted)) => quoted.replace("\\\"", "\"").replace("\\\\", "\\"),
+            Some(Some(quoted)) => match unescape(quoted) {
+                Some(key) => key,
+                None => return refuse("a quote or a backslash in it must be escaped"),
+            },
             Some(None) => return refuse("the closing quote is missing"),
             None => text.to_owned(),
         };
@@ -62,6 +70,19 @@ impl IdempotencyKey {
         }
         Ok(Self(key))
     }
+}
+
+/// A string of RFC 9651 without its quotes: `\` comes before `"` and `\` only, and both come after it only.
+fn unescape(quoted: &str) -> Option<String> {
+    let (mut key, mut characters) = (String::new(), quoted.chars());
+    while let Some(character) = characters.next() {
+        key.push(match character {
+            '\\' => characters.next().filter(|escaped| matches!(escaped, '"' | '\\'))?,
+            '"' => return None,
+            plain => plain,
+        });
+    }
+    Some(key)
 }
 
 impl From<RequestId> for IdempotencyKey {
@@ -99,8 +120,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_passed_on_stays_the_same() {
+        for key in ["abc", r#"a"b"#, r"a\b", r#"\"x\""#, " k "] {
+            let key = IdempotencyKey(key.to_owned());
+            assert_eq!(IdempotencyKey::parse(&key.header_value()).unwrap(), key);
+        }
+    }
+
+    #[test]
     fn an_unusable_key_is_refused() {
-        for bad in ["", "\"\"", "\"open", "   "] {
+        for bad in ["", "\"\"", "\"open", "   ", "\"a\"b\"", r#""a\b""#] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }

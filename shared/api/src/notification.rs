@@ -48,7 +48,8 @@ pub async fn send_email(
     let email =
         NewEmail { user_id, email: email.into(), title: title.into(), message: message.into(), order_id };
     let stored = uninterrupted(async move {
-        let request = key.request_id(Operation::SendEmail);
+        let operation = if order_id.is_some() { Operation::SendOrderEmail } else { Operation::SendEmail };
+        let request = key.request_id(operation);
         let stored = notification::enqueue(&mut *pool.acquire().await?, request, &email).await?;
         fail::fail_point!("notification::email_stored");
         Ok::<_, ApiError>(stored)

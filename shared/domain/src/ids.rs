@@ -51,10 +51,15 @@ pub enum Operation {
     Deposit,
     /// `POST /billing/withdraw/{userId}`
     Withdraw,
+    /// `POST /billing/withdraw/{userId}` for an order. Apart from [`Self::Withdraw`], so that no key of a client's can get
+    /// in the way of an order's withdrawal.
+    PayOrder,
     /// `POST /orders`
     CreateOrder,
     /// `POST /notification/email/{userId}`
     SendEmail,
+    /// `POST /notification/email/{userId}` about an order; apart from [`Self::SendEmail`] for the same reason.
+    SendOrderEmail,
 }
 
 impl Operation {
@@ -64,8 +69,10 @@ impl Operation {
             Self::CreateUser => "create-user",
             Self::Deposit => "deposit",
             Self::Withdraw => "withdraw",
+            Self::PayOrder => "pay-order",
             Self::CreateOrder => "create-order",
             Self::SendEmail => "send-email",
+            Self::SendOrderEmail => "send-order-email",
         }
     }
 }

@@ -113,7 +113,11 @@ text_type!(
     EmailAddress,
     |text| {
         bounded(text, 3, 254, |_| false)?;
-        let bare = email_address::Options::default().without_display_text();
+        // What the RFCs allow and no mail client sends to.
+        let bare = email_address::Options::default().without_display_text().without_domain_literal();
+        if text.starts_with('"') {
+            return Err(TextError::NotAnEmailAddress);
+        }
         email_address::EmailAddress::parse_with_options(text, bare)
             .map(|_| ())
             .map_err(|_| TextError::NotAnEmailAddress)
@@ -146,7 +150,14 @@ mod tests {
     #[test]
     fn an_email_address_is_one_address() {
         assert!("ann@example.org".parse::<EmailAddress>().is_ok());
-        for bad in ["ann", "Ann <ann@example.org>", "a@b@c", "ann@example.org\nBcc: eve@example.org"] {
+        for bad in [
+            "ann",
+            "Ann <ann@example.org>",
+            "a@b@c",
+            "ann@example.org\nBcc: eve@example.org",
+            "\"a b\"@example.org",
+            "a@[127.0.0.1]",
+        ] {
             assert!(bad.parse::<EmailAddress>().is_err(), "{bad:?}");
         }
     }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 use sqlx::ConnectOptions as _;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tracing::Instrument as _;
 use tracing::log::LevelFilter;
-use url::Url;
 
 pub mod billing;
 pub mod notification;
@@ -27,6 +27,9 @@ pub enum StoreError {
     /// A stored value does not decode: the table was written by somebody else.
     #[error("stored value does not decode")]
     Corrupt(#[from] serde_json::Error),
+    /// The address of the database does not parse. It is not shown: it has a password.
+    #[error("DATABASE_URL is not an address like postgres://role:password@host/database")]
+    Url,
     /// The service's migrations could not be applied.
     #[error("migration failed")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -42,10 +45,10 @@ impl StoreError {
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::Tls(_),
             ) => true,
-            // Class 08 connection exception, 53 insufficient resources, 57P operator intervention, 40 rollback
-            // (deadlock), 25P03 idle-in-transaction timeout: PostgreSQL's appendix A.
+            // Class 08 connection exception, 53 insufficient resources, 57 operator intervention (and the statement
+            // timeout), 40 rollback (deadlock), 25P03 idle-in-transaction timeout: PostgreSQL's appendix A.
             Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-                ["08", "53", "57P", "40", "25P03"].iter().any(|class| code.starts_with(class))
+                ["08", "53", "57", "40", "25P03"].iter().any(|class| code.starts_with(class))
             }),
             _ => false,
         }
@@ -67,8 +70,9 @@ pub enum Once<T> {
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseSettings {
     /// PostgreSQL, as the service's own role, whose search path is its schema: `postgres://role:password@host/database`.
+    // A string, since an error about a value of another type would show it, password and all.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Url,
+    pub database_url: String,
 
     /// Most connections to hold.
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10)]
@@ -81,11 +85,12 @@ impl DatabaseSettings {
     /// # Errors
     /// When the URL is not a PostgreSQL address.
     pub fn pool(&self, service: &str) -> Result<PgPool, StoreError> {
-        let options: PgConnectOptions = self.database_url.as_str().parse()?;
+        let options: PgConnectOptions = self.database_url.parse().map_err(|_| StoreError::Url)?;
         let options = options
             .application_name(service)
-            // A session that forgets its transaction must not hold locks for ever (RELIABILITY, invariant 7).
-            .options([("idle_in_transaction_session_timeout", "5s")])
+            // A session that forgets its transaction must not hold locks for ever; a statement that waits for a lock must
+            // not outlive the request that it serves.
+            .options([("idle_in_transaction_session_timeout", "5s"), ("statement_timeout", "2s")])
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
         Ok(PgPoolOptions::new()
@@ -100,7 +105,7 @@ impl DatabaseSettings {
 /// Runs `work` to its end even if the caller stops waiting.
 ///
 /// A client that hangs up drops its handler. Dropped in the wrong moment, sqlx 0.8.4 to 0.9.0 gives a connection back to
-/// the pool inside an open transaction (launchbadge/sqlx #4385); and a transaction that is half done is worth finishing.
+/// the pool inside an open transaction (sqlx issue 4385); and a transaction that is half done is worth finishing.
 /// So every transaction runs inside this.
 ///
 /// # Panics
@@ -110,6 +115,16 @@ pub async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Se
         Ok(outcome) => outcome,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// Brings tables up to date. Safe to run by several replicas at once.
+pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), StoreError> {
+    let mut conn = pool.acquire().await?;
+    // A migration may take its time, and so may waiting for the replica that is already at it.
+    sqlx::query("set statement_timeout = 0").execute(&mut *conn).await?;
+    migrator.run(&mut *conn).await?;
+    sqlx::query("reset statement_timeout").execute(&mut *conn).await?;
+    Ok(())
 }
 
 /// Whether the database answers: one trivial statement.

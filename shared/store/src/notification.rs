@@ -13,7 +13,7 @@ pub use queue::EmailQueue;
 
 /// Creates the tables or brings them up to date. Safe to run by several replicas at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    Ok(sqlx::migrate!("migrations/notification").run(pool).await?)
+    crate::migrate(pool, &sqlx::migrate!("migrations/notification")).await
 }
 
 /// An email that is to be sent.
@@ -80,13 +80,16 @@ pub async fn enqueue(
 }
 
 /// What the earlier email says, found by its request or by its order.
+///
+/// An order's outcome is told once: it is the same email although the user may have another address by now.
 async fn repeated(
     conn: &mut PgConnection,
     request: RequestId,
     email: &NewEmail,
 ) -> Result<Once<EmailId>, StoreError> {
     let (id, same): (EmailId, bool) = sqlx::query_as(
-        "select id, user_id = $3 and email = $4 and title = $5 and message = $6 and order_id is not distinct from $2
+        "select id, user_id = $3 and title = $5 and order_id is not distinct from $2
+                    and (order_id is not null or email = $4 and message = $6)
          from emails where request_id = $1 or order_id = $2
          order by request_id = $1 desc limit 1",
     )

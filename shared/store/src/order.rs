@@ -8,7 +8,7 @@ use crate::{Once, StoreError};
 
 /// Creates the tables or brings them up to date. Safe to run by several replicas at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    Ok(sqlx::migrate!("migrations/order").run(pool).await?)
+    crate::migrate(pool, &sqlx::migrate!("migrations/order")).await
 }
 
 /// An order as it is stored.

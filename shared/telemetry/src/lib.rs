@@ -1,5 +1,7 @@
 //! Logs, traces and metrics: set up once per process, the same way in every service.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
@@ -40,6 +42,9 @@ pub struct Telemetry {
 const DURATION_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0];
 
+/// How often samples of histograms are put into their buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Installs the process-wide logger, tracer and metrics recorder for `service`.
 ///
 /// # Errors
@@ -62,13 +67,20 @@ pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<Teleme
         .add_global_label("service", service)
         .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &DURATION_BUCKETS)?
         .install_recorder()?;
+    // Samples pile up until somebody looks; in a service that nobody scrapes, this is who does.
+    let upkeep = metrics.clone();
+    std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+        loop {
+            std::thread::sleep(UPKEEP_INTERVAL);
+            upkeep.run_upkeep();
+        }
+    })?;
     Ok(Telemetry { metrics })
 }
 
 impl Telemetry {
     /// All metrics in Prometheus' text format.
     pub fn render_metrics(&self) -> String {
-        self.metrics.run_upkeep();
         resident_memory();
         self.metrics.render()
     }

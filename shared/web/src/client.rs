@@ -20,8 +20,8 @@ use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use url::Url;
 
-use crate::RequestContext;
 use crate::context::{DEADLINE_MS, REQUEST_ID};
+use crate::{Problem, RequestContext};
 
 /// Settings of the calls to other services.
 #[derive(Clone, Debug, Args)]
@@ -321,6 +321,10 @@ impl Peer {
 
     async fn exchange(&self, call: &Call, limit: Duration) -> Result<Answer, PeerError> {
         let url = self.0.base.join(&call.path).map_err(|error| self.unreachable(error))?;
+        // `..` and `\\` in a path would lead to another one than the caller wrote.
+        if url.path() != call.path.split('?').next().unwrap_or_default() {
+            return Err(self.unreachable("the path is not in its normal form"));
+        }
         let mut headers = call.headers.clone();
         let context = RequestContext::current();
         if let Ok(id) = HeaderValue::from_str(&context.id) {
@@ -374,6 +378,11 @@ impl PeerError {
 }
 
 impl Answer {
+    /// The `code` of the problem that the answer is.
+    pub fn problem_code(&self) -> Option<String> {
+        self.json::<Problem>().ok().map(|problem| problem.code.into_owned())
+    }
+
     /// The body as `T`.
     ///
     /// # Errors

@@ -33,14 +33,15 @@ impl RequestContext {
         Self { id: Uuid::now_v7().to_string(), deadline: Instant::now() + deadline }
     }
 
-    /// The context of an incoming request, which may shorten `deadline_max` but not extend it.
-    pub(crate) fn of(headers: &HeaderMap, deadline_max: Duration) -> Self {
+    /// The context of an incoming request, which may shorten `deadline_max` (if that counts) but not extend it.
+    pub(crate) fn of(headers: &HeaderMap, deadline_max: Duration, may_shorten: bool) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let id = match text(REQUEST_ID) {
             Some(id) if (1..=128).contains(&id.len()) => id.to_owned(),
             _ => Uuid::now_v7().to_string(),
         };
-        let asked = text(DEADLINE_MS).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+        let asked = text(DEADLINE_MS).filter(|_| may_shorten).and_then(|ms| ms.parse().ok());
+        let asked = asked.map(Duration::from_millis);
         let deadline = asked.map_or(deadline_max, |asked| asked.min(deadline_max));
         Self { id, deadline: Instant::now() + deadline }
     }

@@ -19,14 +19,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         // The server's frame bounds the size; reading past it fails here.
         let body: Bytes = request.extract().await.map_err(|_: BytesRejection| Problem::too_large())?;
+        // serde takes an array for an object, field by field; the contract does not.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::invalid_request("body", "body: must be a JSON object"));
+        }
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let field = error.path().to_string();
             let cause = error.into_inner();
             // `missing field` is reported at the object that lacks it; the name is in the message, between backticks.
-            let field = match cause.to_string().strip_prefix("missing field `") {
-                Some(rest) => rest.split('`').next().unwrap_or(&field).to_owned(),
-                None if field == "." => "body".to_owned(),
+            let field = match named_field(&cause.to_string()) {
+                Some(name) => name.to_owned(),
+                // `?` is a name that could not be read.
+                None if field == "." || field == "?" => "body".to_owned(),
                 None => field,
             };
             Problem::invalid_request(&field, format!("{field}: {cause}"))
@@ -34,6 +39,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         json.end().map_err(|error| Problem::invalid_request("body", format!("body: {error}")))?;
         Ok(Self(value))
     }
+}
+
+/// serde names these fields in the message alone, between backticks.
+fn named_field(message: &str) -> Option<&str> {
+    let rest =
+        message.strip_prefix("missing field `").or_else(|| message.strip_prefix("duplicate field `"))?;
+    rest.split('`').next()
 }
 
 /// A path parameter. One that does not parse names nothing, so the answer is 404, as for any other unknown id.
@@ -65,7 +77,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
                 let text = rejection.body_text();
                 // axum says `Failed to deserialize query string: field: cause`.
                 let cause = text.splitn(2, ": ").nth(1).unwrap_or(&text).to_owned();
-                let field = cause.split(':').next().unwrap_or("query").to_owned();
+                let field = named_field(&cause).or(cause.split(':').next()).unwrap_or("query").to_owned();
                 Err(Problem::invalid_request(&field, cause))
             }
         }

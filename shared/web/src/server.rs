@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use clap::Args;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::net::TcpListener;
@@ -48,6 +48,9 @@ pub struct ServerSettings {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// How long a request may take as a whole.
     pub deadline: fn(&Request) -> Duration,
+    /// Whether a caller may shorten that. A service of ours does, so that its own deadline is met; a stranger who could would
+    /// cut short our calls to others and make them look broken.
+    pub callers_deadline_counts: bool,
 }
 
 /// Listens on `address`.
@@ -108,7 +111,7 @@ pub async fn serve(
 }
 
 fn frame(routes: Router, settings: ServerSettings) -> Router {
-    let ServerSettings { checks, metrics, deadline } = settings;
+    let ServerSettings { checks, metrics, deadline, callers_deadline_counts } = settings;
     let checks = Arc::new(checks);
     routes
         .route("/health", get(health::health))
@@ -124,7 +127,7 @@ fn frame(routes: Router, settings: ServerSettings) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().into_response()
         }))
-        .layer(middleware::from_fn_with_state(deadline, observe))
+        .layer(middleware::from_fn_with_state((deadline, callers_deadline_counts), observe))
 }
 
 /// Gives up in time: whoever asked has a deadline too.
@@ -139,17 +142,21 @@ async fn keep_deadline(request: Request, next: Next) -> Response {
 }
 
 /// The outermost layer: everything that is known only before, or only after, the request was handled.
-async fn observe(State(deadline): State<fn(&Request) -> Duration>, request: Request, next: Next) -> Response {
+async fn observe(
+    State((deadline, callers_deadline_counts)): State<(fn(&Request) -> Duration, bool)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
-    let context = RequestContext::of(request.headers(), deadline(&request));
-    let method = request.method().clone();
+    let context = RequestContext::of(request.headers(), deadline(&request), callers_deadline_counts);
+    let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
         "request",
         otel.name = format!("{method} {route}"),
         otel.kind = "server",
-        http.request.method = %method,
+        http.request.method = method,
         http.route = route,
         url.path = path,
         http.response.status_code = Empty,
@@ -183,9 +190,24 @@ async fn observe(State(deadline): State<fn(&Request) -> Duration>, request: Requ
         }
     });
     metrics::histogram!("http_server_request_duration_seconds",
-        "method" => method.to_string(), "route" => route, "status" => status.as_str().to_owned())
+        "method" => method, "route" => route, "status" => status.as_str().to_owned())
     .record(duration);
     response
+}
+
+/// A method's name; `_OTHER` for one that a client made up (as OpenTelemetry's semantic conventions say), since every value
+/// of a label is a series of its own for ever.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
 }
 
 /// Keeps what the router or a handler said beside the problem, such as `Allow` of a 405.

@@ -37,6 +37,13 @@ pub struct Withdrawal {
     pub order_id: Option<OrderId>,
 }
 
+impl Withdrawal {
+    /// What its request asks for.
+    pub fn operation(&self) -> Operation {
+        if self.order_id.is_some() { Operation::PayOrder } else { Operation::Withdraw }
+    }
+}
+
 /// A withdrawal that could not be decided.
 #[derive(Debug, thiserror::Error)]
 pub enum WithdrawError {
@@ -92,7 +99,7 @@ pub async fn withdraw(
     request: RequestId,
     withdrawal: Withdrawal,
 ) -> Result<Once<Result<Balance, Refusal>>, WithdrawError> {
-    match requests::begin(conn, request, Operation::Withdraw, &withdrawal).await? {
+    match requests::begin(conn, request, withdrawal.operation(), &withdrawal).await? {
         Begun::First => {}
         Begun::Repeated(outcome) => return Ok(Once::Repeated(outcome)),
         Begun::Reused => return Ok(Once::Reused),

@@ -14,5 +14,5 @@ pub use users::{UpdateRefusal, User, find_user, register, update_profile};
 
 /// Creates the tables or brings them up to date. Safe to run by several replicas at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    Ok(sqlx::migrate!("migrations/billing").run(pool).await?)
+    crate::migrate(pool, &sqlx::migrate!("migrations/billing")).await
 }

@@ -1,0 +1,251 @@
+//! `kill -9` at every crash point, and in the middle of things.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use domain::{Operation, RequestId};
+use nix::sys::signal::Signal;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use study::client::eventually;
+use study::{Api, STYLES, Service};
+use tokio::task::JoinSet;
+
+use crate::harness::{Outcome, Stage, Suite, cases};
+
+/// How long a service may take to get to its crash point, or the system to get over it.
+const SOON: Duration = Duration::from_secs(15);
+
+pub fn register(suite: &mut Suite) {
+    for style in STYLES {
+        for &(service, crash_point) in style.features.crash_points {
+            let name = format!("{}::crashes::{}_dies_at_{crash_point}", style.name, service.name());
+            suite.staged(name, style, async move |stage| dies_at(stage, service, crash_point).await);
+        }
+    }
+    cases!(
+        suite,
+        "crashes",
+        [
+            a_user_who_registers_while_the_order_is_under_way_pays_for_it_once_or_not_at_all,
+            an_address_that_changes_between_a_crash_and_recovery_makes_no_second_email,
+            an_order_that_can_never_be_finished_does_not_hold_up_the_others,
+            an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_the_order_later,
+            a_reply_that_is_lost_does_not_charge_twice,
+            a_gateway_that_dies_while_clients_wait_loses_no_order,
+            a_service_that_is_asked_to_stop_answers_what_it_has_begun,
+        ]
+    );
+}
+
+/// Two orders over the same sum on a balance for one: the crash meets a paid one and a refused one.
+async fn dies_at(stage: &mut Stage, service: Service, crash_point: &str) -> Outcome {
+    let user = stage.api.create_user_with(100).await?;
+    for (key, status, title) in [
+        ("first", StatusCode::CREATED, "Order is paid"),
+        ("second", StatusCode::PRECONDITION_FAILED, "Not enough money"),
+    ] {
+        stage.deployment.arm(service, crash_point, "panic").await?;
+        let headers = [("idempotency-key", key)];
+        // Whatever it is: the client may hear of the crash or not.
+        let heard = stage.api.order(user, 90, &headers).await;
+        let end = stage.deployment.wait_end(service, SOON).await;
+        let end = end.with_context(|| {
+            format!("{service:?} did not get to {crash_point}; the client heard {heard:?}")
+        })?;
+        ensure!(
+            end.signal() == Some(Signal::SIGKILL as i32),
+            "{service:?} ended with {end}, not at {crash_point}"
+        );
+        stage.deployment.start_service(service).await?;
+
+        // Without any help of the client's the order is finished and its email sent ...
+        let order = eventually(SOON, async || {
+            let found = stage.api.get(&format!("/orders/requests/{}", Api::order_request(key))).await?;
+            ensure!(found.status == StatusCode::OK, "{found:?}");
+            Ok(found)
+        })
+        .await?;
+        stage.check_at_rest().await?;
+        // ... and a client that asks again is told what it would have been told.
+        let again = stage.api.order(user, 90, &headers).await?;
+        ensure!(again.status == status, "{again:?}, heard {heard:?}");
+        ensure!(again.body["orderId"] == order.body["id"], "{again:?}, but the order is {order:?}");
+        let emails = stage.api.emails(user).await?;
+        ensure!(emails.last().is_some_and(|email| email["title"] == title), "{emails:?}");
+    }
+    ensure!(stage.api.balance(user).await? == 10);
+    Ok(())
+}
+
+/// Waits until an order of `user` is pending: stored, and on its way. Asks the database, since a crash point that sleeps may
+/// hold up its whole process.
+async fn pending_order(stage: &Stage, user: domain::UserId) -> Outcome {
+    let auditor = PgPool::connect(stage.deployment.addresses.auditor.as_str()).await?;
+    let found = eventually(SOON, async || {
+        let pending = sqlx::query_scalar(
+            r#"select exists (select from "order".orders where user_id = $1 and status = 'pending')"#,
+        );
+        let pending: bool = pending.bind(user.0).fetch_one(&auditor).await?;
+        ensure!(pending, "no order of user {user} is pending");
+        Ok(())
+    })
+    .await;
+    auditor.close().await;
+    found
+}
+
+async fn an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_the_order_later(
+    stage: &mut Stage,
+) -> Outcome {
+    let user = stage.api.create_user_with(90).await?;
+    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(700)").await?;
+    let api = stage.api.clone();
+    let client = tokio::spawn(async move { api.order(user, 90, &[("idempotency-key", "k")]).await });
+    pending_order(stage, user).await?;
+    stage.deployment.kill(Service::Order).await?;
+    let heard = client.await??;
+    ensure!(
+        heard.status == StatusCode::SERVICE_UNAVAILABLE && heard.header("retry-after").is_some(),
+        "{heard:?}"
+    );
+    ensure!(
+        heard.body["idempotencyKey"] == "k",
+        "without a key of its own a client could not ask again: {heard:?}"
+    );
+    stage.deployment.start_service(Service::Order).await?;
+    let outcome = stage.api.outcome(Api::order_request("k"), SOON).await?;
+    ensure!(outcome.body["status"] == "paid", "{outcome:?}");
+    Ok(())
+}
+
+async fn a_reply_that_is_lost_does_not_charge_twice(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user_with(100).await?;
+    stage.deployment.arm(Service::Billing, "billing::reply_lost", "1*return").await?;
+    let reply = stage.api.order(user, 60, &[]).await?;
+    ensure!(reply.status == StatusCode::CREATED, "{reply:?}");
+    ensure!(stage.api.balance(user).await? == 40);
+    let retries = stage.metrics(Service::Order).await?;
+    ensure!(retries.contains("http_client_retries_total{service=\"order\",peer=\"billing\"} 1"), "{retries}");
+    Ok(())
+}
+
+async fn a_gateway_that_dies_while_clients_wait_loses_no_order(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user_with(800).await?;
+    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(500)").await?;
+    let mut clients = JoinSet::new();
+    for number in 0..4 {
+        let api = stage.api.clone();
+        clients
+            .spawn(async move { api.order(user, 100, &[("idempotency-key", &format!("k{number}"))]).await });
+    }
+    pending_order(stage, user).await?;
+    stage.deployment.kill(Service::Gateway).await?;
+    while clients.join_next().await.transpose()?.is_some() {}
+    stage.deployment.start_service(Service::Gateway).await?;
+    for number in 0..4 {
+        let reply = stage.api.order(user, 100, &[("idempotency-key", &format!("k{number}"))]).await?;
+        ensure!(reply.status == StatusCode::CREATED, "{reply:?}");
+    }
+    ensure!(stage.api.balance(user).await? == 400);
+    Ok(())
+}
+
+async fn a_service_that_is_asked_to_stop_answers_what_it_has_begun(stage: &mut Stage) -> Outcome {
+    for service in [Service::Gateway, Service::Order] {
+        let user = stage.api.create_user_with(800).await?;
+        stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(500)").await?;
+        let api = stage.api.clone();
+        let client = tokio::spawn(async move { api.order(user, 100, &[]).await });
+        pending_order(stage, user).await?;
+        stage.deployment.stop_service(service).await?;
+        let reply = client.await??;
+        ensure!(reply.status == StatusCode::CREATED, "{service:?} stopped: {reply:?}");
+        if service == Service::Order {
+            stage.deployment.start_service(service).await?;
+            stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(500)").await?;
+            let reply = stage.api.order(user, 100, &[("prefer", "respond-async")]).await?;
+            ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
+            stage.deployment.stop_service(service).await?;
+            // Nobody is there to recover it: the order service has finished it before it stopped.
+            ensure!(stage.api.balance(user).await? == 600);
+            ensure!(stage.api.emails(user).await?.len() == 2);
+        }
+        stage.deployment.start_service(service).await?;
+    }
+    Ok(())
+}
+
+async fn a_user_who_registers_while_the_order_is_under_way_pays_for_it_once_or_not_at_all(
+    stage: &mut Stage,
+) -> Outcome {
+    let nobody_yet = domain::UserId(stage.api.create_user().await?.0 + 1);
+    stage.deployment.arm(Service::Order, "order::pending", "1*sleep(600)").await?;
+    let api = stage.api.clone();
+    let early = tokio::spawn(async move { api.order(nobody_yet, 70, &[("idempotency-key", "k")]).await });
+    pending_order(stage, nobody_yet).await?;
+    ensure!(stage.api.create_user_with(100).await? == nobody_yet);
+    let repeated = stage.api.order(nobody_yet, 70, &[("idempotency-key", "k")]).await?;
+    let early = early.await??;
+    let same = early.status == repeated.status && early.order_id() == repeated.order_id();
+    ensure!(same, "{early:?} and {repeated:?}");
+    let left = if early.status == StatusCode::CREATED { 30 } else { 100 };
+    ensure!(stage.api.balance(nobody_yet).await? == left, "{early:?}");
+    Ok(())
+}
+
+async fn an_address_that_changes_between_a_crash_and_recovery_makes_no_second_email(
+    stage: &mut Stage,
+) -> Outcome {
+    let user = stage.api.create_user_with(90).await?;
+    stage.deployment.arm(Service::Order, "order::email_handed_over", "panic").await?;
+    drop(stage.api.order(user, 90, &[]).await);
+    stage.deployment.wait_end(Service::Order, SOON).await?;
+    let moved = json!({"email": "moved@example.org"}).to_string();
+    let updated = stage.api.send(Method::PUT, &format!("/billing/user/{user}"), &[], moved).await?;
+    ensure!(updated.status == StatusCode::OK, "{updated:?}");
+    stage.deployment.start_service(Service::Order).await?;
+    stage.check_at_rest().await?;
+    ensure!(stage.api.emails(user).await?.len() == 1);
+    Ok(())
+}
+
+/// An order whose withdrawal billing remembers otherwise, by a hand in the database, among seven that need nothing more.
+async fn an_order_that_can_never_be_finished_does_not_hold_up_the_others(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user_with(100).await?;
+    for _ in 0..7 {
+        stage.api.order(user, 10, &[]).await?;
+    }
+    stage.check_at_rest().await?;
+    let mut admin = PgConnection::connect(stage.database_as_admin().as_str()).await?;
+    let request = uuid::Uuid::new_v4();
+    let payment = RequestId::derive(Operation::PayOrder, &request.to_string());
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        r#"insert into "order".orders (request_id, user_id, price) values ('{request}', {user}, 1);
+           insert into billing.requests (request_id, operation, asked, outcome)
+               values ('{payment}', 'create-user', '{{}}', '{{}}');
+           insert into "order".unfinished (order_id, due_at)
+               select id, now() - interval '1 hour' from "order".orders"#
+    )))
+    .execute(&mut admin)
+    .await?;
+    let connection = tokio::sync::Mutex::new(admin);
+    eventually(SOON, async || {
+        let count = sqlx::query_scalar(r#"select count(*) from "order".unfinished"#);
+        let rows: i64 = count.fetch_one(&mut *connection.lock().await).await?;
+        ensure!(rows == 1, "{rows} orders are unfinished");
+        Ok(())
+    })
+    .await?;
+    let mut admin = connection.into_inner();
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        r#"delete from "order".unfinished;
+           delete from "order".orders where request_id = '{request}';
+           delete from billing.requests where request_id = '{payment}'"#
+    )))
+    .execute(&mut admin)
+    .await?;
+    Ok(admin.close().await?)
+}

@@ -1,0 +1,86 @@
+//! An SMTP server that refuses, defers, breaks off or is away.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use sandbox::Behaviour;
+use study::client::eventually;
+
+use crate::harness::{Outcome, Stage, Suite, cases};
+
+const SOON: Duration = Duration::from_secs(15);
+
+pub fn register(suite: &mut Suite) {
+    cases!(
+        suite,
+        "mail",
+        [
+            a_recipient_that_is_refused_for_good_makes_the_email_fail,
+            a_deferred_email_is_sent_once_when_the_server_takes_it,
+            a_server_that_is_away_gets_the_email_when_it_is_back,
+            a_delivery_that_breaks_off_is_repeated_under_the_same_message_id_and_counted,
+        ]
+    );
+}
+
+/// Waits until the one email of `user` has `status`.
+async fn email_is(stage: &Stage, user: domain::UserId, status: &str) -> Outcome {
+    eventually(SOON, async || {
+        let emails = stage.api.emails(user).await?;
+        ensure!(emails.len() == 1 && emails[0]["status"] == status, "{emails:?}");
+        Ok(())
+    })
+    .await
+}
+
+async fn paid_order(stage: &Stage) -> anyhow::Result<domain::UserId> {
+    let user = stage.api.create_user_with(90).await?;
+    let reply = stage.api.order(user, 90, &[]).await?;
+    ensure!(reply.status == reqwest::StatusCode::CREATED, "the order does not wait for its email: {reply:?}");
+    Ok(user)
+}
+
+async fn a_recipient_that_is_refused_for_good_makes_the_email_fail(stage: &mut Stage) -> Outcome {
+    stage.sink()?.set_behaviour(Behaviour::RejectRecipient);
+    let user = paid_order(stage).await?;
+    email_is(stage, user, "failed").await
+}
+
+async fn a_deferred_email_is_sent_once_when_the_server_takes_it(stage: &mut Stage) -> Outcome {
+    stage.sink()?.set_behaviour(Behaviour::Defer);
+    let user = paid_order(stage).await?;
+    email_is(stage, user, "pending").await?;
+    stage.sink()?.set_behaviour(Behaviour::Accept);
+    email_is(stage, user, "sent").await?;
+    ensure!(stage.sink()?.mailbox().messages()?.len() == 1);
+    Ok(())
+}
+
+async fn a_server_that_is_away_gets_the_email_when_it_is_back(stage: &mut Stage) -> Outcome {
+    stage.sink()?.suspend().await;
+    let user = paid_order(stage).await?;
+    email_is(stage, user, "pending").await?;
+    stage.sink()?.resume().await?;
+    email_is(stage, user, "sent").await
+}
+
+async fn a_delivery_that_breaks_off_is_repeated_under_the_same_message_id_and_counted(
+    stage: &mut Stage,
+) -> Outcome {
+    stage.sink()?.set_behaviour(Behaviour::CloseAfterData { store: true });
+    let user = paid_order(stage).await?;
+    let mailbox = stage.sink()?.mailbox().clone();
+    eventually(SOON, async || {
+        ensure!(!mailbox.messages()?.is_empty(), "nothing was received");
+        Ok(())
+    })
+    .await?;
+    stage.sink()?.set_behaviour(Behaviour::Accept);
+    email_is(stage, user, "sent").await?;
+    let mails = mailbox.messages()?;
+    ensure!(mails.len() >= 2 && mails.iter().all(|mail| mail.message_id == mails[0].message_id), "{mails:?}");
+    let metrics = stage.metrics(study::Service::Notification).await?;
+    let counted = format!("email_deliveries_unknown_total{{service=\"notification\"}} {}", mails.len() - 1);
+    ensure!(metrics.contains(&counted), "{counted} is not in\n{metrics}");
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! The program itself: `up`, `check`, its exit codes, and what it leaves behind.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::StatusCode;
+use study::client::eventually;
+use study::deployment::Addresses;
+use study::{Api, STYLES, Style};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::harness::{Outcome, Suite};
+
+const SOON: Duration = Duration::from_secs(30);
+
+pub fn register(suite: &mut Suite) {
+    for style in STYLES {
+        let name = style.name;
+        suite.trial(format!("{name}::program::up_says_ready_once_and_check_finds_it"), async || {
+            up_and_check(style).await
+        });
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+            suite.trial(
+                format!("{name}::program::up_leaves_nothing_behind_after_{signal}"),
+                async move || leaves_nothing_behind(style, signal).await,
+            );
+        }
+    }
+    suite.trial("program::what_it_cannot_start_it_says_in_one_line".to_owned(), one_line_and_exit_code_2);
+}
+
+/// A running `up`.
+struct Up {
+    child: Child,
+    lines: Vec<String>,
+    gateway: String,
+    directory: PathBuf,
+}
+
+fn study(arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+async fn up(style: &Style) -> anyhow::Result<Up> {
+    let listen = format!("127.0.0.1:{}", sandbox::free_port()?);
+    let mut child = study(&["up", style.name, "--listen", &listen])?.spawn()?;
+    let mut output = BufReader::new(child.stdout.take().context("standard output")?).lines();
+    let mut lines = Vec::new();
+    while let Some(line) = tokio::time::timeout(SOON, output.next_line()).await?? {
+        lines.push(line);
+        if lines.iter().any(|line| line.starts_with("ready ")) {
+            break;
+        }
+    }
+    let part = |marker: &str| {
+        let found = lines.iter().find_map(|line| line.split_once(marker));
+        found.map(|(_, rest)| rest.to_owned()).with_context(|| format!("no {marker:?} in {lines:?}"))
+    };
+    let gateway = part("ready ")?;
+    ensure!(gateway == format!("http://{listen}"), "{gateway}");
+    let mail = PathBuf::from(part("mail in ")?);
+    let directory = mail.parent().context("the sandbox's directory")?.to_owned();
+    Ok(Up { child, lines, gateway, directory })
+}
+
+async fn up_and_check(style: &'static Style) -> Outcome {
+    let mut running = up(style).await?;
+    ensure!(
+        running.lines.iter().filter(|line| line.starts_with("ready http://")).count() == 1,
+        "{:?}",
+        running.lines
+    );
+    let api = Api::new(format!("{}/", running.gateway).parse()?);
+    let user = api.create_user_with(90).await?;
+    ensure!(api.order(user, 90, &[]).await?.status == StatusCode::CREATED);
+
+    let addresses = running.directory.join("addresses.json").display().to_string();
+    let checked = study(&["check", "--addresses", &addresses])?.output().await?;
+    let said = String::from_utf8(checked.stdout)?;
+    ensure!(
+        checked.status.code() == Some(0) && said.starts_with(&format!("{}: all invariants hold", style.name)),
+        "{said}"
+    );
+    running.child.start_kill()?;
+    Ok(())
+}
+
+async fn leaves_nothing_behind(style: &'static Style, signal: Signal) -> Outcome {
+    let mut running = up(style).await?;
+    let addresses: Addresses =
+        serde_json::from_slice(&std::fs::read(running.directory.join("addresses.json"))?)?;
+    let id = running.child.id().context("it runs")?;
+    kill(Pid::from_raw(i32::try_from(id)?), signal)?;
+    let status = tokio::time::timeout(SOON, running.child.wait()).await??;
+    ensure!(signal == Signal::SIGKILL || status.code() == Some(0), "{status}");
+
+    let mut listeners: Vec<SocketAddr> = Vec::new();
+    for url in addresses.services.values().chain([&addresses.auditor]) {
+        listeners.extend(url.socket_addrs(|| None)?);
+    }
+    eventually(SOON, async || {
+        ensure!(!running.directory.exists(), "{} is still there", running.directory.display());
+        for address in &listeners {
+            ensure!(std::net::TcpStream::connect(address).is_err(), "somebody still listens on {address}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn one_line_and_exit_code_2() -> Outcome {
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    let cases: [(&[&str], &[(&str, &str)], &str); 6] = [
+        (&["up", "restful", "--listen", &address], &[], "--listen"),
+        (&["up", "restful", "--listen", "nonsense"], &[], "--listen"),
+        (&["up", "smoke-signals"], &[], "restful"),
+        (&["up", "restful", "--listen", "127.0.0.1:0"], &[("PG_BINDIR", "/nowhere")], "PG_BINDIR"),
+        (
+            &["up", "restful", "--listen", "127.0.0.1:0"],
+            &[("DATABASE_URL", "postgres://x@127.0.0.1:9/x")],
+            "DATABASE_URL",
+        ),
+        (&["check", "--addresses", "/nowhere/addresses.json"], &[], "/nowhere/addresses.json"),
+    ];
+    for (arguments, environment, hint) in cases {
+        let Output { status, stderr, .. } =
+            study(arguments)?.envs(environment.iter().copied()).output().await.context("running study")?;
+        let said = String::from_utf8(stderr)?;
+        ensure!(status.code() == Some(2), "{arguments:?}: {status}, {said}");
+        ensure!(
+            said.trim().lines().count() == 1 && said.contains(hint),
+            "{arguments:?} {environment:?} said: {said}"
+        );
+    }
+    Ok(())
+}
