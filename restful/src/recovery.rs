@@ -126,7 +126,7 @@ async fn recover_due(orders: &Orders, shutdown: &CancellationToken) -> Result<()
             break;
         }
         let context = RequestContext::background(orders.recovery.attempt_max());
-        match context.scope(recover(orders, order)).await {
+        match context.scope(Box::pin(recover(orders, order))).await {
             Ok(()) => {}
             Err(error @ (Unfinished::Peer(_) | Unfinished::Store(_))) => return Err(error),
             Err(error) => tracing::error!(order = order.0, %error, "cannot be finished; will be tried again"),

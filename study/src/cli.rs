@@ -24,6 +24,7 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and it is used once")]
 enum Command {
     /// Runs the scenario over all styles and shows what it costs (the default).
     Compare,

@@ -124,7 +124,8 @@ async fn leaves_nothing_behind(style: &'static Style, signal: Signal) -> Outcome
 async fn one_line_and_exit_code_2() -> Outcome {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    let cases: [(&[&str], &[(&str, &str)], &str); 6] = [
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 6] = [
         (&["up", "restful", "--listen", &address], &[], "--listen"),
         (&["up", "restful", "--listen", "nonsense"], &[], "--listen"),
         (&["up", "smoke-signals"], &[], "restful"),

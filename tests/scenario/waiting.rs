@@ -83,7 +83,7 @@ async fn orders_come_in_pages_oldest_first(stage: &mut Stage) -> Outcome {
         found.extend(orders.iter().map(|order| order["id"].clone()));
         let Some(link) = page.header("link") else { break };
         let address = link.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"next\""));
-        next = address.with_context(|| format!("not a link to the next page: {link}"))?.to_owned();
+        address.with_context(|| format!("not a link to the next page: {link}"))?.clone_into(&mut next);
     }
     ensure!(found == placed, "{found:?}, placed {placed:?}");
     let everybody = stage.api.get("/orders").await?;

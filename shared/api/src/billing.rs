@@ -108,9 +108,6 @@ pub async fn get_request(
         return Ok(not_known_yet(request_id));
     };
     let mut finished = FinishedRequest { request_id, operation, user_id: None, balance: None, error: None };
-    fn decode<T: DeserializeOwned>(outcome: serde_json::Value) -> Result<T, ApiError> {
-        serde_json::from_value(outcome).map_err(|error| StoreError::from(error).into())
-    }
     let (outcome, refused) = (outcome.0.clone(), outcome.0.get("Err").and_then(|code| code.as_str()));
     finished.error = refused.map(str::to_owned);
     if finished.operation == Operation::CreateUser.as_str() {
@@ -121,6 +118,10 @@ pub async fn get_request(
         finished.balance = decode::<Result<Balance, Refusal>>(outcome)?.ok();
     }
     Ok(axum::Json(finished).into_response())
+}
+
+fn decode<T: DeserializeOwned>(outcome: serde_json::Value) -> Result<T, ApiError> {
+    serde_json::from_value(outcome).map_err(|error| StoreError::from(error).into())
 }
 
 /// The outcome of a request that may be a repeat: the same answer either way.

@@ -45,7 +45,7 @@ pub fn documented<S: Clone + Send + Sync + 'static>(
 
 /// The document of a service whose routes are documented in `parts`; the first says who it is.
 pub fn document(parts: impl IntoIterator<Item = OpenApi>) -> OpenApi {
-    let mut document = parts.into_iter().reduce(|whole, part| whole.merge_from(part)).unwrap_or_default();
+    let mut document = parts.into_iter().reduce(OpenApi::merge_from).unwrap_or_default();
     // Tags that no route here carries would only confuse.
     let mut used = BTreeSet::new();
     for item in document.paths.paths.values() {

@@ -1,5 +1,7 @@
 //! The store on a real PostgreSQL: what its transactions, constraints and roles promise.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use clap::Parser;
@@ -188,7 +190,7 @@ async fn an_order_gets_one_email_and_a_claim_that_ran_out_cannot_record() {
     let first = queue.claim(10, Duration::ZERO).await.unwrap();
     assert_eq!((first.len(), first[0].attempts, first[0].taken_over), (1, 1, false));
     // The lease was over at once: somebody else takes the email over, and the first claimer has nothing to say any more.
-    let second = queue.claim(10, Duration::from_secs(60)).await.unwrap();
+    let second = queue.claim(10, Duration::from_mins(1)).await.unwrap();
     assert_eq!((second[0].attempts, second[0].taken_over), (2, true));
     assert_eq!(first[0].message_id, second[0].message_id);
     assert!(!queue.record(&first[0], &Verdict::Failed { reason: "late".to_owned() }).await.unwrap());

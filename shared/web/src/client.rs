@@ -320,7 +320,7 @@ impl Peer {
     }
 
     async fn exchange(&self, call: &Call, limit: Duration) -> Result<Answer, PeerError> {
-        let url = self.0.base.join(&call.path).map_err(|error| self.unreachable(error))?;
+        let url = self.0.base.join(&call.path).map_err(|error| self.unreachable(error.to_string()))?;
         // `..` and `\\` in a path would lead to another one than the caller wrote.
         if url.path() != call.path.split('?').next().unwrap_or_default() {
             return Err(self.unreachable("the path is not in its normal form"));
@@ -334,7 +334,7 @@ impl Peer {
         headers.insert(DEADLINE_MS, HeaderValue::from(left_ms));
         let trace = tracing::Span::current().context();
         opentelemetry::global::get_text_map_propagator(|w3c| {
-            w3c.inject_context(&trace, &mut Headers(&mut headers))
+            w3c.inject_context(&trace, &mut Headers(&mut headers));
         });
 
         let mut request = self.0.http.request(call.method.clone(), url).headers(headers);
@@ -353,12 +353,12 @@ impl Peer {
         Ok(Answer { status, headers, body })
     }
 
-    fn unreachable(&self, cause: impl ToString) -> PeerError {
-        PeerError::Unreachable { peer: self.0.name, cause: cause.to_string() }
+    fn unreachable(&self, cause: impl Into<String>) -> PeerError {
+        PeerError::Unreachable { peer: self.0.name, cause: cause.into() }
     }
 
-    fn unanswered(&self, cause: impl ToString) -> PeerError {
-        PeerError::Unanswered { peer: self.0.name, cause: cause.to_string() }
+    fn unanswered(&self, cause: impl Into<String>) -> PeerError {
+        PeerError::Unanswered { peer: self.0.name, cause: cause.into() }
     }
 }
 

@@ -76,7 +76,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             Err(rejection) => {
                 let text = rejection.body_text();
                 // axum says `Failed to deserialize query string: field: cause`.
-                let cause = text.splitn(2, ": ").nth(1).unwrap_or(&text).to_owned();
+                let cause = text.split_once(": ").map_or(text.as_str(), |(_, cause)| cause).to_owned();
                 let field = named_field(&cause).or(cause.split(':').next()).unwrap_or("query").to_owned();
                 Err(Problem::invalid_request(&field, cause))
             }

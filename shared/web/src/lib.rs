@@ -13,4 +13,6 @@ pub use context::RequestContext;
 pub use extract::{Json, Path, Query};
 pub use health::{Check, Health};
 pub use problem::Problem;
-pub use server::{BODY_BYTES_MAX, ListenSettings, ServerSettings, bind, serve, shutdown_on_signal};
+pub use server::{
+    BODY_BYTES_MAX, DeadlineOf, ListenSettings, ServerSettings, bind, serve, shutdown_on_signal,
+};

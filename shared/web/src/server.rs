@@ -40,6 +40,9 @@ pub struct ListenSettings {
     pub listen: SocketAddr,
 }
 
+/// How long a request may take.
+pub type DeadlineOf = fn(&Request) -> Duration;
+
 /// What the frame needs to know about a service.
 pub struct ServerSettings {
     /// What `/ready` asks.
@@ -47,7 +50,7 @@ pub struct ServerSettings {
     /// What `/metrics` answers, in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// How long a request may take as a whole.
-    pub deadline: fn(&Request) -> Duration,
+    pub deadline: DeadlineOf,
     /// Whether a caller may shorten that. A service of ours does, so that its own deadline is met; a stranger who could would
     /// cut short our calls to others and make them look broken.
     pub callers_deadline_counts: bool,
@@ -143,7 +146,7 @@ async fn keep_deadline(request: Request, next: Next) -> Response {
 
 /// The outermost layer: everything that is known only before, or only after, the request was handled.
 async fn observe(
-    State((deadline, callers_deadline_counts)): State<(fn(&Request) -> Duration, bool)>,
+    State((deadline, callers_deadline_counts)): State<(DeadlineOf, bool)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -175,7 +178,7 @@ async fn observe(
         problem.instance = Some(path);
         let headers = std::mem::take(response.headers_mut());
         response = problem.render();
-        keep_headers(headers, response.headers_mut());
+        keep_headers(&headers, response.headers_mut());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -211,8 +214,8 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 /// Keeps what the router or a handler said beside the problem, such as `Allow` of a 405.
-fn keep_headers(from: HeaderMap, to: &mut HeaderMap) {
-    for (name, value) in from.iter() {
+fn keep_headers(from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from {
         if name != header::CONTENT_LENGTH && !to.contains_key(name) {
             to.append(name, value.clone());
         }

@@ -1,6 +1,6 @@
 //! Users and their profiles.
 
-use domain::{Balance, Operation, Profile, Registration, RegistrationRefusal, RequestId, UserId};
+use domain::{Balance, Line, Operation, Profile, Registration, RegistrationRefusal, RequestId, UserId};
 use sqlx::postgres::PgConnection;
 
 use super::requests::{self, Begun};
@@ -52,10 +52,10 @@ pub async fn register(
     )
     .bind(registration.username.as_str())
     .bind(password_hash)
-    .bind(profile.first_name.as_ref().map(|name| name.as_str()))
-    .bind(profile.last_name.as_ref().map(|name| name.as_str()))
+    .bind(profile.first_name.as_ref().map(Line::as_str))
+    .bind(profile.last_name.as_ref().map(Line::as_str))
     .bind(profile.email.as_str())
-    .bind(profile.phone.as_ref().map(|phone| phone.as_str()))
+    .bind(profile.phone.as_ref().map(Line::as_str))
     .fetch_optional(&mut *conn)
     .await?;
     let outcome = match id {
@@ -117,10 +117,10 @@ pub async fn update_profile(
          returning u.id, username, first_name, last_name, email, phone, balance, version",
     )
     .bind(id)
-    .bind(profile.first_name.as_ref().map(|name| name.as_str()))
-    .bind(profile.last_name.as_ref().map(|name| name.as_str()))
+    .bind(profile.first_name.as_ref().map(Line::as_str))
+    .bind(profile.last_name.as_ref().map(Line::as_str))
     .bind(profile.email.as_str())
-    .bind(profile.phone.as_ref().map(|phone| phone.as_str()))
+    .bind(profile.phone.as_ref().map(Line::as_str))
     .bind(if_version)
     .fetch_optional(&mut *conn)
     .await;
