@@ -121,10 +121,12 @@ async fn leaves_nothing_behind(style: &'static Style, signal: Signal) -> Outcome
     .await
 }
 
+/// Arguments, environment, and what the one line must name.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 async fn one_line_and_exit_code_2() -> Outcome {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
     let cases: [Case<'_>; 6] = [
         (&["up", "restful", "--listen", &address], &[], "--listen"),
         (&["up", "restful", "--listen", "nonsense"], &[], "--listen"),

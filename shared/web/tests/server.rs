@@ -1,0 +1,60 @@
+//! The frame around routes that misbehave.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use web::{Problem, ServerSettings};
+
+async fn panicking() -> &'static str {
+    panic!("a secret")
+}
+
+/// Serves two routes: one that panics, one that never answers.
+async fn serve(shutdown: &CancellationToken) -> String {
+    let listener = web::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let routes =
+        Router::new().route("/panic", get(panicking)).route("/never", get(std::future::pending::<()>));
+    let settings = ServerSettings {
+        checks: Vec::new(),
+        metrics: Arc::new(String::new),
+        deadline: |_| Duration::from_millis(100),
+        callers_deadline_counts: false,
+    };
+    tokio::spawn(web::serve(listener, routes, settings, shutdown.clone()));
+    base
+}
+
+#[tokio::test]
+async fn a_panic_and_a_missed_deadline_are_problems_that_show_no_internals() {
+    let shutdown = CancellationToken::new();
+    let base = serve(&shutdown).await;
+    for (path, status, code) in
+        [("/panic", 500, "internal"), ("/never", 503, "unavailable"), ("/nothing", 404, "not-found")]
+    {
+        let answer = reqwest::get(format!("{base}{path}")).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
+        let text = answer.text().await.unwrap();
+        assert!(!text.contains("secret"), "{text}");
+        let problem: Problem = serde_json::from_str(&text).unwrap();
+        assert_eq!((problem.code.as_ref(), problem.instance.as_deref()), (code, Some(path)));
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_in_one_line() {
+    let taken = web::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = web::bind(address).await.unwrap_err().to_string();
+    assert!(
+        error.contains(&address.to_string()) && error.contains("--listen") && !error.contains('\n'),
+        "{error}"
+    );
+}
