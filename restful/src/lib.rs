@@ -1,6 +1,7 @@
 //! Synchronous orchestration: services call each other over HTTP and answer when all is done.
 //!
-//! Read [`order`] first: its `create_order` is the style. Then [`recovery`], which finishes what a crash left.
+//! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others, and [`recovery`], which finishes
+//! what a crash left.
 
 use api::docs::document;
 use api::gateway::Peers;
@@ -8,6 +9,7 @@ use clap::Subcommand;
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
+mod calls;
 pub mod gateway;
 pub mod notification;
 pub mod order;

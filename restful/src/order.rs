@@ -13,14 +13,12 @@ use std::time::Duration;
 
 use api::billing::once;
 use api::docs::{self, BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable};
-use api::types::{
-    CreateOrderRequest, OrderCreated, OrderEmailRequest, OrderWithdrawRequest, RequestAccepted, User,
-};
-use api::{ApiError, IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
+use api::types::{CreateOrderRequest, OrderCreated, RequestAccepted, User};
+use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use clap::Args;
-use domain::{Operation, OrderEmail, Refusal, RequestId, Settlement, UserId};
+use domain::{Operation, OrderEmail, RequestId, Settlement, UserId};
 use http::{StatusCode, header};
 use sqlx::postgres::PgPool;
 use store::order::Order;
@@ -31,8 +29,9 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{Answer, Call, Client, Json, Peer, PeerError, RequestContext, Retry, ServerSettings};
+use web::{Client, Json, RequestContext, ServerSettings};
 
+use crate::calls::{CallError, Calls};
 use crate::recovery::{self, RecoverySettings};
 
 /// Settings of the order service.
@@ -60,8 +59,7 @@ pub struct Settings {
 #[derive(Clone)]
 pub(crate) struct Orders {
     pub(crate) pool: PgPool,
-    pub(crate) billing: Peer,
-    pub(crate) notification: Peer,
+    calls: Calls,
     pub(crate) recovery: RecoverySettings,
     /// The orders that are being finished; a service that stops waits for them.
     running: TaskTracker,
@@ -76,9 +74,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfinished {
     #[error(transparent)]
-    Peer(#[from] PeerError),
-    #[error("the {peer} service answered {status} {code:?}, which its contract does not know")]
-    Unexpected { peer: &'static str, status: StatusCode, code: Option<String> },
+    Call(#[from] CallError),
     #[error("the user of a paid order is not known to billing")]
     UserMissing,
     #[error(transparent)]
@@ -124,9 +120,9 @@ pub(crate) async fn create_order(
     }
     let order = match timeout_at(answer_by, finishing).await {
         Ok(Ok(Ok(order))) => Some(order),
-        // A step failed. That the outcome is unknown does not mean that there is none: recovery asks again.
-        Ok(_) => orders.recovered_before(answer_by, request_id).await?,
-        Err(_) => None,
+        // A step failed or takes too long. That does not mean that there is no outcome: the order may be settled and only
+        // its email be late, or recovery ask again in time.
+        _ => orders.settled_before(answer_by, request_id).await.unwrap_or(None),
     };
     match order {
         Some(order) => outcome(&order),
@@ -161,6 +157,10 @@ impl Orders {
 
     /// Steps 3 to 5, from pending to the end. The client's answer does not depend on the last one.
     async fn finish(&self, order: Order, user: Option<User>) -> Result<Order, Unfinished> {
+        if order.settlement().is_some() {
+            // A repeat. The first request takes care of the rest, or recovery does.
+            return Ok(order);
+        }
         let order = self.decide(order).await?;
         if let Err(error) = self.notify(&order, user).await {
             tracing::warn!(order = order.id.0, %error, "the email will follow");
@@ -175,7 +175,7 @@ impl Orders {
         }
         // 3. Billing decides, also about somebody it did not know a moment ago, and remembers its decision: whoever asks
         // again is told the same.
-        let settlement = self.withdraw(&order).await?;
+        let settlement = self.calls.withdraw(&order).await?;
         fail::fail_point!("order::withdrawal_answered");
         // 4. Paid or rejected, for good.
         let order = self.settle(order, settlement).await?;
@@ -190,18 +190,18 @@ impl Orders {
         if let Some(email) = email {
             let user = match user {
                 Some(user) => user,
-                None => self.find_user(order.user_id).await?.ok_or(Unfinished::UserMissing)?,
+                None => self.calls.find_user(order.user_id).await?.ok_or(Unfinished::UserMissing)?,
             };
-            self.send_email(order, email, user).await?;
+            self.calls.send_email(order, email, user).await?;
         }
         fail::fail_point!("order::email_handed_over");
         Ok(recovery::forget(&self.pool, order.id).await?)
     }
 
-    /// [`Self::find_user`], for as long as the client waits (but long enough for an answer).
+    /// [`Calls::find_user`], for as long as the client waits (but long enough for an answer).
     async fn find_user_before(&self, answer_by: Instant, user: UserId) -> Result<Option<User>, ApiError> {
         let give_up = answer_by.max(Instant::now() + FIND_USER_MIN);
-        match timeout_at(give_up, self.find_user(user)).await {
+        match timeout_at(give_up, self.calls.find_user(user)).await {
             Ok(Ok(user)) => Ok(user),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "order refused");
@@ -212,35 +212,6 @@ impl Orders {
             Err(_) => Err(ApiError::Unavailable(
                 "The billing service is too slow. Nothing was done; try again.".to_owned(),
             )),
-        }
-    }
-
-    /// `GET /billing/user/{userId}`
-    async fn find_user(&self, user: UserId) -> Result<Option<User>, Unfinished> {
-        let answer = self.billing.ask(Call::get(format!("/billing/user/{user}"))).await?;
-        match (answer.status, answer.json()) {
-            (StatusCode::OK, Ok(user)) => Ok(Some(user)),
-            (StatusCode::NOT_FOUND, _) if answer.problem_code().as_deref() == Some("not-found") => Ok(None),
-            _ => Err(unexpected(&self.billing, &answer)),
-        }
-    }
-
-    /// `POST /billing/withdraw/{userId}`, keyed by the order's request: however often it is asked, billing decides once.
-    async fn withdraw(&self, order: &Order) -> Result<Settlement, Unfinished> {
-        let body = OrderWithdrawRequest { amount: order.price, order_id: Some(order.id) };
-        let call = Call::post(format!("/billing/withdraw/{}", order.user_id), &body)
-            .header(IDEMPOTENCY_KEY, IdempotencyKey::from(order.request_id).header_value())
-            .retry(Retry::Yes);
-        let answer = self.billing.ask(call).await?;
-        match (answer.status, answer.problem_code().as_deref()) {
-            (StatusCode::OK, _) => Ok(Settlement::Paid),
-            (StatusCode::PRECONDITION_FAILED, Some("insufficient-funds")) => {
-                Ok(Settlement::Rejected(Refusal::InsufficientFunds))
-            }
-            (StatusCode::NOT_FOUND, Some("account-not-found")) => {
-                Ok(Settlement::Rejected(Refusal::AccountNotFound))
-            }
-            _ => Err(unexpected(&self.billing, &answer)),
         }
     }
 
@@ -257,27 +228,8 @@ impl Orders {
         .await
     }
 
-    /// `POST /notification/email/{userId}`, keyed by the order's request; the order itself is a second key.
-    async fn send_email(&self, order: &Order, email: OrderEmail, user: User) -> Result<(), Unfinished> {
-        let body = OrderEmailRequest {
-            email: user.email.parse().expect("billing stores addresses it has parsed"),
-            title: email.title.parse().expect("a title of ours"),
-            message: email.message.parse().expect("a text of ours"),
-            order_id: Some(order.id),
-        };
-        let call = Call::post(format!("/notification/email/{}", order.user_id), &body)
-            .header(IDEMPOTENCY_KEY, IdempotencyKey::from(order.request_id).header_value())
-            .retry(Retry::Yes);
-        let answer = self.notification.ask(call).await?;
-        if answer.status == StatusCode::ACCEPTED {
-            Ok(())
-        } else {
-            Err(unexpected(&self.notification, &answer))
-        }
-    }
-
-    /// Looks whether somebody else, recovery or a repeat of the request, finishes the order while the client waits.
-    async fn recovered_before(
+    /// Looks whether the order is settled, by whomever, while the client waits.
+    async fn settled_before(
         &self,
         answer_by: Instant,
         request: RequestId,
@@ -316,10 +268,6 @@ impl Orders {
     }
 }
 
-fn unexpected(peer: &Peer, answer: &Answer) -> Unfinished {
-    Unfinished::Unexpected { peer: peer.name(), status: answer.status, code: answer.problem_code() }
-}
-
 /// 201 for a paid order; a problem that carries the order's id for a rejected one.
 fn outcome(order: &Order) -> Result<Response, ApiError> {
     match order.settlement() {
@@ -355,8 +303,10 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let client = Client::new(settings.client)?;
     let orders = Orders {
         pool: pool.clone(),
-        billing: client.peer("billing", settings.billing_url),
-        notification: client.peer("notification", settings.notification_url),
+        calls: Calls {
+            billing: client.peer("billing", settings.billing_url),
+            notification: client.peer("notification", settings.notification_url),
+        },
         recovery: settings.recovery,
         running: TaskTracker::new(),
     };

@@ -14,6 +14,7 @@ use store::{StoreError, uninterrupted};
 use tokio_util::sync::CancellationToken;
 use web::RequestContext;
 
+use crate::calls::CallError;
 use crate::order::{Orders, Unfinished};
 
 /// Settings of recovery.
@@ -27,9 +28,6 @@ pub struct RecoverySettings {
     #[arg(long, env = "RECOVERY_POLL_MS", default_value_t = 1_000)]
     recovery_poll_ms: u64,
 }
-
-/// Orders taken up at a time.
-const BATCH: i64 = 32;
 
 impl RecoverySettings {
     /// When an order counts as left behind.
@@ -84,24 +82,22 @@ pub(crate) async fn forget(pool: &PgPool, order: OrderId) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Takes up to [`BATCH`] orders that are due. Each comes due again after the lease, which grows with the attempts (up to
-/// eightfold) and differs from order to order: one that never can be finished does not come back together with the others,
-/// always ahead of them.
-async fn take_due(pool: &PgPool, lease: Duration) -> Result<Vec<OrderId>, StoreError> {
+/// Takes the order that is due the longest. It comes due again after the lease, which grows with the attempts, up to
+/// eightfold, and differs from order to order: one that never can be finished is not always ahead of the others.
+async fn take_due(pool: &PgPool, lease: Duration) -> Result<Option<OrderId>, StoreError> {
     let pool = pool.clone();
     Ok(uninterrupted(async move {
         sqlx::query_scalar(
             "update unfinished
              set attempts = attempts + 1,
-                 due_at = now() + $2 * least(power(2, attempts), 8) * (1 + random()) * interval '1 second'
-             where order_id in (
+                 due_at = now() + $1 * least(power(2, attempts), 8) * (1 + random()) * interval '1 second'
+             where order_id = (
                  select order_id from unfinished where due_at <= now()
-                 order by due_at limit $1 for update skip locked)
+                 order by due_at limit 1 for update skip locked)
              returning order_id",
         )
-        .bind(BATCH)
         .bind(lease.as_secs_f64())
-        .fetch_all(&pool)
+        .fetch_optional(&pool)
         .await
     })
     .await?)
@@ -118,17 +114,15 @@ pub(crate) async fn run(orders: Orders, shutdown: CancellationToken) {
     }
 }
 
-/// One round: takes what is due and finishes it, order by order. An order that cannot be finished does not stop the others,
+/// One round: takes and finishes what is due, order by order. An order that cannot be finished does not stop the others,
 /// unless the reason is a peer or the database being away: that is no better for the next one.
 async fn recover_due(orders: &Orders, shutdown: &CancellationToken) -> Result<(), Unfinished> {
-    for order in take_due(&orders.pool, orders.recovery.due_after()).await? {
-        if shutdown.is_cancelled() {
-            break;
-        }
+    while !shutdown.is_cancelled() {
+        let Some(order) = take_due(&orders.pool, orders.recovery.due_after()).await? else { break };
         let context = RequestContext::background(orders.recovery.attempt_max());
         match context.scope(Box::pin(recover(orders, order))).await {
             Ok(()) => {}
-            Err(error @ (Unfinished::Peer(_) | Unfinished::Store(_))) => return Err(error),
+            Err(error @ (Unfinished::Call(CallError::Peer(_)) | Unfinished::Store(_))) => return Err(error),
             Err(error) => tracing::error!(order = order.0, %error, "cannot be finished; will be tried again"),
         }
     }

@@ -44,8 +44,14 @@ struct Memory {
 /// Runs the comparison and prints it. `false`: something was not as expected.
 pub(crate) async fn compare() -> anyhow::Result<bool> {
     progress("starting the sandbox");
+    let started = Instant::now();
     let sandbox = Sandbox::start().await?;
-    println!("sandbox     {}, SMTP at {}", sandbox.postgres.describe(), sandbox.smtp.url());
+    let took = started.elapsed().as_secs_f64();
+    println!(
+        "sandbox     {}, SMTP at {}, up in {took:.2} s",
+        sandbox.postgres.describe(),
+        sandbox.smtp.url()
+    );
     let settings: Vec<String> =
         SANDBOX_SETTINGS.iter().map(|(name, value)| format!("{name}={value}")).collect();
     println!("settings    {}", settings.join(" "));

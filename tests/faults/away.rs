@@ -24,6 +24,7 @@ pub fn register(suite: &mut Suite) {
             while_the_order_service_is_away_the_rest_goes_on,
             a_billing_that_hangs_does_not_hold_up_clients_past_their_wait,
             a_known_outcome_needs_nobody_else,
+            a_notification_that_hangs_does_not_hide_that_the_order_is_paid,
             a_gateway_stays_ready_whoever_hangs_behind_it,
         ]
     );
@@ -124,6 +125,16 @@ async fn a_billing_that_hangs_does_not_hold_up_clients_past_their_wait(stage: &m
         Ok(())
     })
     .await
+}
+
+async fn a_notification_that_hangs_does_not_hide_that_the_order_is_paid(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user_with(90).await?;
+    stage.deployment.signal(Service::Notification, Signal::SIGSTOP)?;
+    let reply = stage.api.order(user, 90, &[("prefer", "wait=1")]).await;
+    stage.deployment.signal(Service::Notification, Signal::SIGCONT)?;
+    let reply = reply?;
+    ensure!(reply.status == StatusCode::CREATED, "{reply:?}");
+    Ok(())
 }
 
 async fn a_known_outcome_needs_nobody_else(stage: &mut Stage) -> Outcome {
