@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 const REST_MAX: Duration = Duration::from_secs(30);
 
 /// Settings of every deployment under test: what takes seconds in production takes fractions here.
-const TEST_SETTINGS: [(&str, &str); 5] = [
+pub const TEST_SETTINGS: [(&str, &str); 5] = [
     ("RECOVERY_AFTER_MS", "1000"),
     ("RECOVERY_POLL_MS", "100"),
     ("SMTP_CONNECT_TIMEOUT_MS", "200"),

@@ -107,12 +107,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         .with_state(Billing { pool: pool.clone(), passwords })
         .merge(api::billing::routes().with_state(pool.clone()));
     let server = ServerSettings {
+        listen: settings.server,
         checks: vec![api::database_check(&pool)],
         metrics: Arc::new(move || telemetry.render_metrics()),
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await?;
+    web::serve(listener, docs::served(routes), server, shutdown).await;
     pool.close().await;
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use api::types::{OrderEmailRequest, OrderWithdrawRequest, User};
 use api::{IDEMPOTENCY_KEY, IdempotencyKey};
-use domain::{OrderEmail, Refusal, Settlement, UserId};
+use domain::{OrderEmail, Refusal, Settlement, TextError, UserId};
 use http::StatusCode;
 use store::order::Order;
 use web::{Answer, Call, Peer, PeerError, Retry};
@@ -21,6 +21,9 @@ pub(crate) enum CallError {
     /// There was no answer. It is no better for the next call.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// Billing told an address that is none.
+    #[error("the user's address")]
+    Address(#[source] TextError),
     /// There was one that must not be taken for an outcome, whatever its status looks like.
     #[error("the {peer} service answered {status} {code:?}, which its contract does not know")]
     Unexpected { peer: &'static str, status: StatusCode, code: Option<String> },
@@ -64,7 +67,7 @@ impl Calls {
         user: User,
     ) -> Result<(), CallError> {
         let body = OrderEmailRequest {
-            email: user.email.parse().expect("billing stores addresses it has parsed"),
+            email: user.email.parse().map_err(CallError::Address)?,
             title: email.title.parse().expect("a title of ours"),
             message: email.message.parse().expect("a text of ours"),
             order_id: Some(order.id),

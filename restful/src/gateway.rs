@@ -49,12 +49,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         })
     };
     let server = ServerSettings {
+        listen: settings.server,
         checks: vec![away(&peers.order), away(&peers.billing), away(&peers.notification)],
         metrics: Arc::new(move || telemetry.render_metrics()),
         deadline: api::request_deadline,
         // Whoever calls is a stranger.
         callers_deadline_counts: false,
     };
-    web::serve(listener, docs::served(routes(&peers)), server, shutdown).await?;
+    web::serve(listener, docs::served(routes(&peers)), server, shutdown).await;
     Ok(())
 }

@@ -42,23 +42,20 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let wake = Arc::new(Notify::new());
     // After the server: a request that is still running may store an email.
     let stop_sending = CancellationToken::new();
-    let sender = tokio::spawn(mail::run(
-        EmailQueue(pool.clone()),
-        mailer,
-        sending,
-        Arc::clone(&wake),
-        stop_sending.clone(),
-    ));
+    let sending =
+        mail::run(EmailQueue(pool.clone()), mailer, sending, Arc::clone(&wake), stop_sending.clone());
+    let sender = web::spawn_worker(sending, shutdown.clone());
     let routes = routes().with_state(Notification { pool: pool.clone(), wake });
     let server = ServerSettings {
+        listen: settings.server,
         checks: vec![api::database_check(&pool)],
         metrics: Arc::new(move || telemetry.render_metrics()),
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await?;
+    web::serve(listener, docs::served(routes), server, shutdown).await;
     stop_sending.cancel();
-    sender.await?;
+    sender.await??;
     pool.close().await;
     Ok(())
 }

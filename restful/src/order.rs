@@ -110,13 +110,15 @@ pub(crate) async fn create_order(
     // 1. Who orders? Nothing is written yet: if billing is away, the order is refused and nothing has happened.
     let user = match orders.find_user_before(answer_by, request.user_id).await {
         Ok(user) => user,
-        Err(error) => return orders.known_outcome(request_id, &request).await?.ok_or(error),
+        Err(error) => {
+            return orders.known_outcome(request_id, &request, prefer, answer_by).await?.ok_or(error);
+        }
     };
     // 2. The order is pending. From here on it exists, and it ends, whoever hangs up or dies: 3. to 5. run in a task of
     // their own, which outlives this handler.
     let finishing = orders.clone().begin(request_id, request, user).await?;
     if prefer.respond_async {
-        return Ok(accepted(request_id, "respond-async"));
+        return Ok(accepted(request_id, &prefer));
     }
     let order = match timeout_at(answer_by, finishing).await {
         Ok(Ok(Ok(order))) => Some(order),
@@ -125,8 +127,8 @@ pub(crate) async fn create_order(
         _ => orders.settled_before(answer_by, request_id).await.unwrap_or(None),
     };
     match order {
-        Some(order) => outcome(&order),
-        None => Ok(accepted(request_id, &format!("wait={}", prefer.wait.as_secs()))),
+        Some(order) => outcome(&order, &prefer),
+        None => Ok(accepted(request_id, &prefer)),
     }
 }
 
@@ -155,7 +157,8 @@ impl Orders {
         .await
     }
 
-    /// Steps 3 to 5, from pending to the end. The client's answer does not depend on the last one.
+    /// Steps 3 to 5, from pending to the end. What the client is told does not depend on the last one, though it waits for it:
+    /// that is this style.
     async fn finish(&self, order: Order, user: Option<User>) -> Result<Order, Unfinished> {
         if order.settlement().is_some() {
             // A repeat. The first request takes care of the rest, or recovery does.
@@ -247,29 +250,30 @@ impl Orders {
         }
     }
 
-    /// The answer to a repeat of a finished request, which needs nobody but this service.
+    /// The answer to a repeat while billing is away: the outcome needs nobody but this service, once there is one.
     async fn known_outcome(
         &self,
         request_id: RequestId,
         request: &CreateOrderRequest,
+        prefer: Prefer,
+        answer_by: Instant,
     ) -> Result<Option<Response>, ApiError> {
         let pool = self.pool.clone();
         let order = uninterrupted(async move {
             store::order::find_by_request(&mut *pool.acquire().await?, request_id).await
         });
-        match order.await? {
-            Some(order) if order.user_id != request.user_id || order.price != request.price => {
-                Err(ApiError::KeyReused)
-            }
-            Some(order) if order.settlement().is_some() => outcome(&order).map(Some),
-            Some(_) => Ok(Some(accepted(request_id, "respond-async"))),
-            None => Ok(None),
+        let Some(order) = order.await? else { return Ok(None) };
+        if order.user_id != request.user_id || order.price != request.price {
+            return Err(ApiError::KeyReused);
         }
+        let waits = order.settlement().is_none() && !prefer.respond_async;
+        let settled = if waits { self.settled_before(answer_by, request_id).await? } else { None };
+        outcome(&settled.unwrap_or(order), &prefer).map(Some)
     }
 }
 
-/// 201 for a paid order; a problem that carries the order's id for a rejected one.
-fn outcome(order: &Order) -> Result<Response, ApiError> {
+/// 201 for a paid order; a problem that carries the order's id for a rejected one; 202 for a pending one.
+fn outcome(order: &Order, prefer: &Prefer) -> Result<Response, ApiError> {
     match order.settlement() {
         Some(Settlement::Rejected(refusal)) => Err(ApiError::Withdrawal(refusal, Some(order.id))),
         Some(Settlement::Paid) => {
@@ -277,16 +281,20 @@ fn outcome(order: &Order) -> Result<Response, ApiError> {
             let created = OrderCreated { order_id: order.id };
             Ok((StatusCode::CREATED, location, axum::Json(created)).into_response())
         }
-        None => Ok(accepted(order.request_id, "respond-async")),
+        None => Ok(accepted(order.request_id, prefer)),
     }
 }
 
 /// 202: the order cannot be lost, and this is where its outcome will be.
-fn accepted(request_id: RequestId, applied: &str) -> Response {
+fn accepted(request_id: RequestId, prefer: &Prefer) -> Response {
+    let applied = match prefer {
+        Prefer { respond_async: true, .. } => "respond-async".to_owned(),
+        Prefer { wait, .. } => format!("wait={}", wait.as_secs()),
+    };
     let headers = [
         (header::LOCATION, format!("/orders/requests/{request_id}")),
         (header::RETRY_AFTER, "1".to_owned()),
-        (header::HeaderName::from_static("preference-applied"), applied.to_owned()),
+        (header::HeaderName::from_static("preference-applied"), applied),
     ];
     (StatusCode::ACCEPTED, headers, axum::Json(RequestAccepted { request_id })).into_response()
 }
@@ -310,17 +318,18 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         recovery: settings.recovery,
         running: TaskTracker::new(),
     };
-    let recovering = tokio::spawn(recovery::run(orders.clone(), shutdown.clone()));
+    let recovering = web::spawn_worker(recovery::run(orders.clone(), shutdown.clone()), shutdown.clone());
     let (running, longest) = (orders.running.clone(), settings.recovery.attempt_max());
     let routes = routes().with_state(orders).merge(api::order::routes().with_state(pool.clone()));
     let server = ServerSettings {
+        listen: settings.server,
         checks: vec![api::database_check(&pool)],
         metrics: Arc::new(move || telemetry.render_metrics()),
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await?;
-    recovering.await?;
+    web::serve(listener, docs::served(routes), server, shutdown).await;
+    recovering.await??;
     // Requests are answered; what was answered with 202 is still on its way.
     running.close();
     if tokio::time::timeout(longest, running.wait()).await.is_err() {

@@ -82,18 +82,19 @@ pub(crate) async fn forget(pool: &PgPool, order: OrderId) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Takes the order that is due the longest. It comes due again after the lease, which grows with the attempts, up to
-/// eightfold, and differs from order to order: one that never can be finished is not always ahead of the others.
+/// Takes a due order: one that is pending before one that only lacks its email, so that notification being away holds up
+/// emails and nothing else. It comes due again after the lease, which doubles once and differs from order to order: one
+/// that never can be finished is not always ahead of the others.
 async fn take_due(pool: &PgPool, lease: Duration) -> Result<Option<OrderId>, StoreError> {
     let pool = pool.clone();
     Ok(uninterrupted(async move {
         sqlx::query_scalar(
             "update unfinished
              set attempts = attempts + 1,
-                 due_at = now() + $1 * least(power(2, attempts), 8) * (1 + random()) * interval '1 second'
+                 due_at = now() + $1 * least(attempts + 1, 2) * (1 + random()) * interval '1 second'
              where order_id = (
-                 select order_id from unfinished where due_at <= now()
-                 order by due_at limit 1 for update skip locked)
+                 select order_id from unfinished join orders on orders.id = order_id where due_at <= now()
+                 order by (status = 'pending') desc, due_at limit 1 for update of unfinished skip locked)
              returning order_id",
         )
         .bind(lease.as_secs_f64())
@@ -134,8 +135,13 @@ async fn recover(orders: &Orders, order: OrderId) -> Result<(), Unfinished> {
     let pool = orders.pool.clone();
     let found = uninterrupted(async move { store::order::find(&mut *pool.acquire().await?, order).await });
     let Some(order) = found.await? else { return Ok(()) };
+    let was_pending = order.settlement().is_none();
     let order = orders.decide(order).await?;
-    orders.notify(&order, None).await?;
+    match orders.notify(&order, None).await {
+        // The next pending order may still be decided; the email comes due again.
+        Err(error) if was_pending => tracing::warn!(order = order.id.0, %error, "the email will follow"),
+        outcome => outcome?,
+    }
     metrics::counter!("orders_recovered_total").increment(1);
     tracing::info!(order = order.id.0, status = ?order.status, "recovered");
     Ok(())

@@ -16,7 +16,7 @@ use crate::styles::Style;
 /// In the sandbox's directory, which a watchdog removes with the sandbox: a file that is there belongs to one that runs.
 const ADDRESSES_FILE: &str = "addresses.json";
 /// How long `check` waits for the system to come to rest.
-const REST_MAX: Duration = Duration::from_secs(30);
+const REST_MAX: Duration = Duration::from_mins(1);
 
 /// A wrong argument or a missing prerequisite: one line, exit code 2.
 #[derive(Debug, thiserror::Error)]

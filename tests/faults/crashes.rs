@@ -32,9 +32,12 @@ pub fn register(suite: &mut Suite) {
             a_user_who_registers_while_the_order_is_under_way_pays_for_it_once_or_not_at_all,
             an_address_that_changes_between_a_crash_and_recovery_makes_no_second_email,
             an_order_that_can_never_be_finished_does_not_hold_up_the_others,
+            emails_that_cannot_be_handed_over_do_not_hold_up_pending_orders,
             an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_the_order_later,
             a_reply_that_is_lost_does_not_charge_twice,
             a_gateway_that_dies_while_clients_wait_loses_no_order,
+            // An attempt may take four fifths of it; here one must not end before billing wakes up.
+            #[settings(&[("RECOVERY_AFTER_MS", "10000")])]
             a_service_that_is_asked_to_stop_answers_what_it_has_begun,
         ]
     );
@@ -101,7 +104,7 @@ async fn an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_t
     stage: &mut Stage,
 ) -> Outcome {
     let user = stage.api.create_user_with(90).await?;
-    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(700)").await?;
+    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
     let api = stage.api.clone();
     let client = tokio::spawn(async move { api.order(user, 90, &[("idempotency-key", "k")]).await });
     pending_order(stage, user).await?;
@@ -134,7 +137,7 @@ async fn a_reply_that_is_lost_does_not_charge_twice(stage: &mut Stage) -> Outcom
 
 async fn a_gateway_that_dies_while_clients_wait_loses_no_order(stage: &mut Stage) -> Outcome {
     let user = stage.api.create_user_with(800).await?;
-    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(500)").await?;
+    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
     let mut clients = JoinSet::new();
     for number in 0..4 {
         let api = stage.api.clone();
@@ -156,7 +159,7 @@ async fn a_gateway_that_dies_while_clients_wait_loses_no_order(stage: &mut Stage
 async fn a_service_that_is_asked_to_stop_answers_what_it_has_begun(stage: &mut Stage) -> Outcome {
     for service in [Service::Gateway, Service::Order] {
         let user = stage.api.create_user_with(800).await?;
-        stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(500)").await?;
+        stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
         let api = stage.api.clone();
         let client = tokio::spawn(async move { api.order(user, 100, &[]).await });
         pending_order(stage, user).await?;
@@ -165,7 +168,7 @@ async fn a_service_that_is_asked_to_stop_answers_what_it_has_begun(stage: &mut S
         ensure!(reply.status == StatusCode::CREATED, "{service:?} stopped: {reply:?}");
         if service == Service::Order {
             stage.deployment.start_service(service).await?;
-            stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(500)").await?;
+            stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
             let reply = stage.api.order(user, 100, &[("prefer", "respond-async")]).await?;
             ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
             stage.deployment.stop_service(service).await?;
@@ -182,7 +185,7 @@ async fn a_user_who_registers_while_the_order_is_under_way_pays_for_it_once_or_n
     stage: &mut Stage,
 ) -> Outcome {
     let nobody_yet = domain::UserId(stage.api.create_user().await?.0 + 1);
-    stage.deployment.arm(Service::Order, "order::pending", "1*sleep(600)").await?;
+    stage.deployment.arm(Service::Order, "order::pending", "1*sleep(900)").await?;
     let api = stage.api.clone();
     let early = tokio::spawn(async move { api.order(nobody_yet, 70, &[("idempotency-key", "k")]).await });
     pending_order(stage, nobody_yet).await?;
@@ -248,4 +251,24 @@ async fn an_order_that_can_never_be_finished_does_not_hold_up_the_others(stage: 
     .execute(&mut admin)
     .await?;
     Ok(admin.close().await?)
+}
+
+async fn emails_that_cannot_be_handed_over_do_not_hold_up_pending_orders(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user_with(100).await?;
+    stage.deployment.kill(Service::Notification).await?;
+    let mut clients = JoinSet::new();
+    for _ in 0..40 {
+        let api = stage.api.clone();
+        clients.spawn(async move { api.order(user, 1, &[("prefer", "wait=30")]).await });
+    }
+    while let Some(reply) = clients.join_next().await.transpose()? {
+        ensure!(reply?.status == StatusCode::CREATED);
+    }
+    stage.deployment.arm(Service::Order, "order::pending", "panic").await?;
+    drop(stage.api.order(user, 50, &[("idempotency-key", "k")]).await);
+    stage.deployment.wait_end(Service::Order, SOON).await?;
+    stage.deployment.start_service(Service::Order).await?;
+    let outcome = stage.api.outcome(Api::order_request("k"), SOON).await?;
+    ensure!(outcome.body["status"] == "paid", "{outcome:?}");
+    stage.deployment.start_service(Service::Notification).await
 }

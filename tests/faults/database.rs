@@ -9,9 +9,9 @@ use study::client::eventually;
 use study::deployment::Ground;
 use study::{Api, Checker, Deployment, Options, STYLES, Service, Style};
 
-use crate::harness::{Outcome, Suite};
+use crate::harness::{Outcome, Suite, TEST_SETTINGS};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 
 pub fn register(suite: &mut Suite) {
     for style in STYLES {
@@ -29,7 +29,8 @@ async fn a_database_that_crashes_and_comes_back_loses_nothing(style: &'static St
         mailbox: smtp.mailbox().cloned(),
         directory: directory.path().to_owned(),
     };
-    let deployment = Deployment::start(style, ground, Options::default()).await?;
+    let settings = TEST_SETTINGS.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let deployment = Deployment::start(style, ground, Options { settings, ..Options::default() }).await?;
     let api = Api::new(deployment.gateway().clone());
     let user = api.create_user_with(1_000).await?;
     ensure!(api.order(user, 100, &[]).await?.status == StatusCode::CREATED);

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::StatusCode;
+use sqlx::{Connection as _, PgConnection};
 use study::client::eventually;
 use study::deployment::Addresses;
 use study::{Api, STYLES, Style};
@@ -102,6 +103,12 @@ async fn leaves_nothing_behind(style: &'static Style, signal: Signal) -> Outcome
     let mut running = up(style).await?;
     let addresses: Addresses =
         serde_json::from_slice(&std::fs::read(running.directory.join("addresses.json"))?)?;
+    let mut auditor = PgConnection::connect(addresses.auditor.as_str()).await?;
+    let data: String = sqlx::query_scalar("show data_directory").fetch_one(&mut auditor).await?;
+    let data = PathBuf::from(data);
+    // Where `DATABASE_URL` names the server, its data is somebody else's.
+    let data = data.to_string_lossy().contains("arch-homework-").then_some(data);
+    auditor.close().await?;
     let id = running.child.id().context("it runs")?;
     kill(Pid::from_raw(i32::try_from(id)?), signal)?;
     let status = tokio::time::timeout(SOON, running.child.wait()).await??;
@@ -113,6 +120,7 @@ async fn leaves_nothing_behind(style: &'static Style, signal: Signal) -> Outcome
     }
     eventually(SOON, async || {
         ensure!(!running.directory.exists(), "{} is still there", running.directory.display());
+        ensure!(!data.as_ref().is_some_and(|data| data.exists()), "{data:?} is still there");
         for address in &listeners {
             ensure!(std::net::TcpStream::connect(address).is_err(), "somebody still listens on {address}");
         }

@@ -43,7 +43,7 @@ pub async fn create(admin: &Url, name: &str, password: &str) -> Result<Databases
     let auditor = format!("{name}_auditor");
     run(&mut database, format!("create role {auditor} login password '{password}'")).await?;
     run(&mut database, format!("alter role {auditor} set default_transaction_read_only = on")).await?;
-    run(&mut database, format!("grant pg_read_all_stats to {auditor}")).await?;
+    run(&mut database, format!("grant pg_monitor to {auditor}")).await?;
     run(&mut database, format!("revoke all on database {name} from public")).await?;
     run(&mut database, format!("grant connect on database {name} to {auditor}")).await?;
     run(&mut database, "revoke all on schema public from public".to_owned()).await?;

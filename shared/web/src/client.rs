@@ -39,6 +39,8 @@ pub struct ClientSettings {
     pub outstanding_max: usize,
 }
 
+/// How long a connection is kept for the next call.
+const POOL_IDLE_MAX: Duration = Duration::from_secs(15);
 /// Attempts after the first, for calls that may be repeated.
 const RETRIES_MAX: usize = 2;
 /// The longest wait before the first of them; doubled for the next.
@@ -77,6 +79,8 @@ impl Client {
     pub fn new(settings: ClientSettings) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
+            // Shorter than a server keeps an idle connection (`HEAD_TIMEOUT_MS`): otherwise a request could meet its end.
+            .pool_idle_timeout(POOL_IDLE_MAX)
             .pool_max_idle_per_host(settings.outstanding_max)
             .tcp_nodelay(true)
             .no_proxy()

@@ -14,5 +14,5 @@ pub use extract::{Json, Path, Query};
 pub use health::{Check, Health};
 pub use problem::Problem;
 pub use server::{
-    BODY_BYTES_MAX, DeadlineOf, ListenSettings, ServerSettings, bind, serve, shutdown_on_signal,
+    BODY_BYTES_MAX, DeadlineOf, ListenSettings, ServerSettings, bind, serve, shutdown_on_signal, spawn_worker,
 };

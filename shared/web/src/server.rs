@@ -9,13 +9,18 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use clap::Args;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::TraceContextExt as _;
-use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
@@ -29,6 +34,9 @@ use crate::{Problem, RequestContext};
 /// The largest request body, in bytes. Past it the answer is 413.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// The largest request head, in bytes. Past it the answer is 431.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
 /// How long running requests may take to finish at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
@@ -38,6 +46,14 @@ pub struct ListenSettings {
     /// Address to listen on.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+
+    /// Most connections at a time; further ones wait to be accepted.
+    #[arg(long, env = "CONNECTIONS_MAX", default_value_t = 4096)]
+    pub connections_max: usize,
+
+    /// Longest time for a request's head to arrive, also the first one's and that of an idle connection, in milliseconds.
+    #[arg(long, env = "HEAD_TIMEOUT_MS", default_value_t = 30_000)]
+    pub head_timeout_ms: u64,
 }
 
 /// How long a request may take.
@@ -45,6 +61,8 @@ pub type DeadlineOf = fn(&Request) -> Duration;
 
 /// What the frame needs to know about a service.
 pub struct ServerSettings {
+    /// Where it listens, and within which limits.
+    pub listen: ListenSettings,
     /// What `/ready` asks.
     pub checks: Vec<Check>,
     /// What `/metrics` answers, in Prometheus' text format.
@@ -84,37 +102,83 @@ pub fn shutdown_on_signal() -> std::io::Result<CancellationToken> {
     Ok(shutdown)
 }
 
+/// Runs a worker without which the service is not sound. Should it panic, the service stops, so that whoever supervises it
+/// starts it anew. The handle ends with the worker.
+pub fn spawn_worker(
+    worker: impl Future<Output = ()> + Send + 'static,
+    shutdown: CancellationToken,
+) -> JoinHandle<Result<(), JoinError>> {
+    let running = tokio::spawn(worker);
+    tokio::spawn(async move {
+        let outcome = running.await;
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a worker ended; stopping");
+            shutdown.cancel();
+        }
+        outcome
+    })
+}
+
 /// Serves `routes` until `shutdown`, then stops accepting and lets running requests finish.
 ///
-/// # Errors
-/// When the listener fails.
+/// Not `axum::serve`, which bounds neither the connections nor the time and memory that a half-sent request head takes.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
     settings: ServerSettings,
     shutdown: CancellationToken,
-) -> std::io::Result<()> {
-    // Without this an answer of two small writes can wait 40 ms for the client's delayed ACK.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    let stopped = shutdown.clone();
-    let server = axum::serve(listener, frame(routes, settings))
-        .with_graceful_shutdown(async move { stopped.cancelled().await })
-        .into_future();
-    tokio::select! {
-        outcome = server => outcome,
-        () = async { shutdown.cancelled().await; tokio::time::sleep(SHUTDOWN_GRACE).await } => {
-            tracing::warn!("requests were still running {SHUTDOWN_GRACE:?} after the shutdown began");
-            Ok(())
-        }
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(settings.listen.head_timeout_ms))
+        .max_buf_size(HEAD_BYTES_MAX);
+    let connections = Arc::new(Semaphore::new(settings.listen.connections_max));
+    let service = TowerToHyperService::new(frame(routes, settings));
+    let running = GracefulShutdown::new();
+    while let Some((stream, permit)) = accept(&listener, &connections, &shutdown).await {
+        let connection = running.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        tokio::spawn(async move {
+            // Ends with an error when the client hangs up or is too slow, which is the client's affair.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if timeout(SHUTDOWN_GRACE, running.shutdown()).await.is_err() {
+        tracing::warn!("requests were still running {SHUTDOWN_GRACE:?} after the shutdown began");
     }
 }
 
+/// The next connection, once there is room for it; `None` at shutdown.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let accepted = async {
+        let permit = Arc::clone(connections).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((stream, permit)),
+                // Out of file descriptors, mostly: some will be free again.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    };
+    let (stream, permit) =
+        tokio::select! { next = accepted => next?, () = shutdown.cancelled() => return None };
+    // Without this an answer of two small writes can wait 40 ms for the client's delayed ACK.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    Some((stream, permit))
+}
+
 fn frame(routes: Router, settings: ServerSettings) -> Router {
-    let ServerSettings { checks, metrics, deadline, callers_deadline_counts } = settings;
+    let ServerSettings { checks, metrics, deadline, callers_deadline_counts, .. } = settings;
     let checks = Arc::new(checks);
     routes
         .route("/health", get(health::health))

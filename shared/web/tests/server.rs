@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use web::{Problem, ServerSettings};
+use web::{ListenSettings, Problem, ServerSettings};
 
 async fn panicking() -> &'static str {
     panic!("a secret")
@@ -21,6 +24,11 @@ async fn serve(shutdown: &CancellationToken) -> String {
     let routes =
         Router::new().route("/panic", get(panicking)).route("/never", get(std::future::pending::<()>));
     let settings = ServerSettings {
+        listen: ListenSettings {
+            listen: listener.local_addr().unwrap(),
+            connections_max: 2,
+            head_timeout_ms: 200,
+        },
         checks: Vec::new(),
         metrics: Arc::new(String::new),
         deadline: |_| Duration::from_millis(100),
@@ -57,4 +65,24 @@ async fn an_address_that_is_taken_is_said_in_one_line() {
         error.contains(&address.to_string()) && error.contains("--listen") && !error.contains('\n'),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_head_is_cut_off_and_makes_room_for_the_next() {
+    let shutdown = CancellationToken::new();
+    let base = serve(&shutdown).await;
+    let address = base.strip_prefix("http://").unwrap();
+    let mut slow = Vec::new();
+    for head in ["", "GET /nothing HTTP/1.1\r\nhost: x\r\nx-never: ended"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    // There is room for two connections; the third is served when one of them is cut off.
+    let third = reqwest::get(format!("{base}/nothing"));
+    assert_eq!(timeout(Duration::from_secs(10), third).await.unwrap().unwrap().status(), 404);
+    for mut stream in slow {
+        let mut rest = Vec::new();
+        timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+    }
 }
