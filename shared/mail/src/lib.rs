@@ -1,9 +1,10 @@
 //! Sends queued emails over SMTP, so that each is sent at least once and is recognisable when sent twice.
 //!
-//! What it promises: an email leaves the queue only once the server has answered for it, a crash at any point
-//! included. What SMTP cannot promise: when the connection breaks between `DATA` and the reply to the final dot,
-//! nobody can know whether the server took the email ([RFC 1047]). It is then sent again under the **same**
-//! Message-ID, by which a receiver can tell the copy, and counted in `email_deliveries_unknown_total`.
+//! What it promises: an email leaves the queue once the server has answered for it, or as `failed` when it never will be
+//! sent (refused for good, or put off for more than a day); never because of a crash. What SMTP cannot promise: when the
+//! connection breaks between `DATA` and the reply to the final dot, nobody can know whether the server took the email
+//! ([RFC 1047]). It is then sent again under the **same** Message-ID, by which a receiver can tell the copy, and counted in
+//! `email_deliveries_unknown_total`.
 //!
 //! | metric | meaning |
 //! |---|---|
