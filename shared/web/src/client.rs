@@ -5,12 +5,11 @@ use std::iter::{self, Successors};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use clap::Args;
 use failsafe::failure_policy::{self, ConsecutiveFailures};
 use failsafe::futures::CircuitBreaker as _;
 use failsafe::{Config, Instrument, StateMachine};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use opentelemetry::propagation::Injector;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -21,7 +20,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use url::Url;
 
 use crate::context::{DEADLINE_MS, REQUEST_ID};
-use crate::{Problem, RequestContext};
+use crate::{Answer, Call, PeerError, RequestContext, Retry};
 
 /// Settings of the calls to other services.
 #[derive(Clone, Debug, Args)]
@@ -54,15 +53,6 @@ const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
 
 /// How long a breaker stays open, the first time, the second, ...
 type OpenTimes = Successors<Duration, fn(&Duration) -> Option<Duration>>;
-
-/// Whether a call may be repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Reading, or carrying an idempotency key; and no service further down the path retries.
-    Yes,
-    /// Anything else.
-    No,
-}
 
 /// Builds clients that share one connection pool.
 #[derive(Clone)]
@@ -122,98 +112,6 @@ struct Inner {
     outstanding: Semaphore,
     breaker: StateMachine<ConsecutiveFailures<OpenTimes>, BreakerState>,
     budget: TpsBudget,
-}
-
-/// An answer, whatever its status.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Bytes,
-}
-
-/// There is no answer, or (from [`Peer::ask`]) one that only says that the peer failed.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// The request did not reach the peer: nothing happened there.
-    #[error("{peer} cannot be reached: {cause}")]
-    Unreachable {
-        /// The service.
-        peer: &'static str,
-        /// Why.
-        cause: String,
-    },
-    /// The request was sent, and what the peer did with it is unknown.
-    #[error("{peer} did not answer: {cause}")]
-    Unanswered {
-        /// The service.
-        peer: &'static str,
-        /// Why.
-        cause: String,
-    },
-}
-
-/// A call that is being put together.
-#[derive(Clone, Debug)]
-pub struct Call {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Option<Bytes>,
-    retry: Retry,
-    timeout: Option<Duration>,
-}
-
-impl Call {
-    /// `method path`, not repeated.
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
-        let headers = HeaderMap::new();
-        Self { method, path: path.into(), headers, body: None, retry: Retry::No, timeout: None }
-    }
-
-    /// `GET path`, repeated if need be.
-    pub fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path).retry(Retry::Yes)
-    }
-
-    /// `POST path` with a JSON body, not repeated.
-    pub fn post(path: impl Into<String>, body: &impl serde::Serialize) -> Self {
-        let body = serde_json::to_vec(body).expect("request types serialize");
-        Self::new(Method::POST, path)
-            .header(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body.into())
-    }
-
-    /// Adds a body.
-    #[must_use]
-    pub fn body(mut self, body: Bytes) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// Says whether it may be repeated.
-    #[must_use]
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Waits longer, or shorter, than the usual call does; never past the request's deadline.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
 }
 
 impl Peer {
@@ -363,36 +261,6 @@ impl Peer {
 
     fn unanswered(&self, cause: impl Into<String>) -> PeerError {
         PeerError::Unanswered { peer: self.0.name, cause: cause.into() }
-    }
-}
-
-impl PeerError {
-    /// The service that is missing.
-    pub fn peer(&self) -> &'static str {
-        match self {
-            Self::Unreachable { peer, .. } | Self::Unanswered { peer, .. } => peer,
-        }
-    }
-
-    fn cause(&self) -> &str {
-        match self {
-            Self::Unreachable { cause, .. } | Self::Unanswered { cause, .. } => cause,
-        }
-    }
-}
-
-impl Answer {
-    /// The `code` of the problem that the answer is.
-    pub fn problem_code(&self) -> Option<String> {
-        self.json::<Problem>().ok().map(|problem| problem.code.into_owned())
-    }
-
-    /// The body as `T`.
-    ///
-    /// # Errors
-    /// When it is not one: the peer speaks another version of the contract.
-    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.body)
     }
 }
 

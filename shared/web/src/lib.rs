@@ -1,6 +1,7 @@
 //! How requests and answers travel over HTTP: the server's frame, the client with its deadlines, retries and breaker, and
 //! problem details. Knows nothing of the domain.
 
+mod call;
 mod client;
 mod context;
 mod extract;
@@ -8,7 +9,8 @@ mod health;
 mod problem;
 mod server;
 
-pub use client::{Answer, Call, Client, ClientSettings, Peer, PeerError, Retry};
+pub use call::{Answer, Call, PeerError, Retry};
+pub use client::{Client, ClientSettings, Peer};
 pub use context::RequestContext;
 pub use extract::{Json, Path, Query};
 pub use health::{Check, Health};
