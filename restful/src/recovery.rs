@@ -116,7 +116,7 @@ pub(crate) async fn run(orders: Orders, shutdown: CancellationToken) {
 }
 
 /// One round: takes and finishes what is due, order by order. An order that cannot be finished does not stop the others,
-/// unless the reason is a peer or the database being away: that is no better for the next one.
+/// unless billing or the database is away, or notification while only emails are left: that is no better for the next one.
 async fn recover_due(orders: &Orders, shutdown: &CancellationToken) -> Result<(), Unfinished> {
     while !shutdown.is_cancelled() {
         let Some(order) = take_due(&orders.pool, orders.recovery.due_after()).await? else { break };
