@@ -9,22 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
-use sandbox::{Postgres, ScratchDir, Smtp};
-use study::deployment::Ground;
-use study::{Api, Checker, Deployment, Options, STYLES, Service, Style};
+use reqwest::Url;
+use sandbox::{Kafka, Postgres, ScratchDir, Smtp};
+use study::deployment::{FAULT_SETTINGS, Ground};
+use study::styles::Features;
+use study::traces::Receiver;
+use study::{Api, Checker, Deployment, Invariant, Options, STYLES, Service, Style};
 use tokio::runtime::Runtime;
 
 /// How long a system may take to come to rest at the end of a case.
 const REST_MAX: Duration = Duration::from_secs(30);
-
-/// Settings of every deployment under test: what takes seconds in production takes fractions here.
-pub const TEST_SETTINGS: [(&str, &str); 5] = [
-    ("RECOVERY_AFTER_MS", "1000"),
-    ("RECOVERY_POLL_MS", "100"),
-    ("SMTP_CONNECT_TIMEOUT_MS", "200"),
-    ("SMTP_COMMAND_TIMEOUT_MS", "200"),
-    ("MAIL_LEASE_MS", "1000"),
-];
 
 /// A case's outcome.
 pub type Outcome = anyhow::Result<()>;
@@ -37,34 +31,53 @@ pub struct Stage {
     pub style: &'static Style,
     /// Its processes.
     pub deployment: Deployment,
-    /// A client of its gateway; what it is promised is checked at the end.
+    /// A client of its gateway, a patient one; what it is promised is checked at the end.
     pub api: Api,
     /// Its SMTP server.
     pub smtp: Smtp,
     /// Its auditor.
     pub checker: Arc<Checker>,
+    postgres: Url,
+}
+
+/// What is special about a stage.
+#[derive(Default)]
+pub struct Setting {
+    /// Settings of the services, as environment variables.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// Who receives spans.
+    pub traces: Option<Url>,
+    /// A broker of its own.
+    pub kafka: Option<Arc<Kafka>>,
+    /// A PostgreSQL server of its own, as somebody who may create databases and roles.
+    pub postgres: Option<Url>,
 }
 
 impl Stage {
-    async fn set(style: &'static Style, settings: &[(&'static str, &str)]) -> anyhow::Result<Self> {
+    async fn set(style: &'static Style, setting: Setting) -> anyhow::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let World { postgres, directory, .. } = world();
+        let Setting { settings, traces, kafka: own_kafka, postgres: own_postgres } = setting;
+        let World { postgres, kafka, directory, .. } = world();
+        let postgres = own_postgres.unwrap_or_else(|| postgres.admin_url().clone());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let directory = directory.path().join(number.to_string());
         std::fs::create_dir(&directory)?;
         let smtp = Smtp::start(&directory.join("mail")).await?;
         let ground = Ground {
-            postgres: postgres.admin_url().clone(),
+            postgres: postgres.clone(),
+            kafka: own_kafka.unwrap_or_else(|| Arc::clone(kafka)),
             smtp: smtp.url().clone(),
             mailbox: smtp.mailbox().cloned(),
             directory,
         };
         let settings =
-            TEST_SETTINGS.iter().chain(settings).map(|&(name, value)| (name, value.to_owned())).collect();
-        let deployment = Deployment::start(style, ground, Options { settings, ..Options::default() }).await?;
-        let api = Api::new(deployment.gateway().clone());
+            FAULT_SETTINGS.iter().chain(settings).map(|&(name, value)| (name, value.to_owned())).collect();
+        // A deployment per case, and on a real broker each partition is files.
+        let options = Options { settings, partitions: Some(3), traces, ..Options::default() };
+        let deployment = Deployment::start(style, ground, options).await?;
+        let api = Api::new(deployment.gateway().clone()).patient();
         let checker = Arc::new(Checker::new(&deployment.addresses)?);
-        Ok(Self { style, deployment, api, smtp, checker })
+        Ok(Self { style, deployment, api, smtp, checker, postgres })
     }
 
     /// A client of a service's own API, beside the gateway.
@@ -79,14 +92,14 @@ impl Stage {
     }
 
     /// The deployment's database, as somebody who may do anything with it.
-    pub fn database_as_admin(&self) -> reqwest::Url {
-        let mut url = world().postgres.admin_url().clone();
+    pub fn database_as_admin(&self) -> Url {
+        let mut url = self.postgres.clone();
         url.set_path(self.deployment.addresses.auditor.path());
         url
     }
 
-    /// What the checker finds right now, by the numbers of the invariants.
-    pub async fn violated_now(&self) -> anyhow::Result<Vec<u8>> {
+    /// What the checker finds right now, by its invariants.
+    pub async fn violated_now(&self) -> anyhow::Result<Vec<Invariant>> {
         let violations = self.checker.now(&self.api.acknowledged()).await?;
         Ok(violations.iter().map(|violation| violation.invariant).collect())
     }
@@ -121,17 +134,85 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Registers `body` under `style::suite::name`, once for every style, on a deployment with `settings`.
+    /// Registers `body` under `style::suite::name`, once for every style of which `holds` is true, on a deployment with
+    /// `settings`.
     pub fn case(
         &mut self,
         suite: &str,
         name: &str,
         settings: &'static [(&'static str, &'static str)],
+        holds: fn(&Features) -> bool,
         body: Body,
     ) {
-        for style in STYLES {
+        for style in STYLES.iter().filter(|style| holds(&style.features)) {
             let name = format!("{}::{suite}::{name}", style.name);
-            self.trial(name, async move || on_stage(style, settings, async |stage| body(stage).await).await);
+            self.trial(name, async move || {
+                let setting = Setting { settings, ..Setting::default() };
+                on_stage(style, setting, async |stage| body(stage).await).await
+            });
+        }
+    }
+
+    /// Registers `body` as [`case`](Self::case) does; what it leaves behind is broken on purpose, and not checked.
+    pub fn broken_case(&mut self, suite: &str, name: &str, holds: fn(&Features) -> bool, body: Body) {
+        for style in STYLES.iter().filter(|style| holds(&style.features)) {
+            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+                let mut stage = Stage::set(style, Setting::default()).await?;
+                let outcome = body(&mut stage).await;
+                stage.deployment.stop().await?;
+                outcome
+            });
+        }
+    }
+
+    /// Registers `body` as [`case`](Self::case) does, on deployments whose spans it receives.
+    pub fn traced(
+        &mut self,
+        suite: &str,
+        name: &str,
+        body: impl AsyncFnOnce(&mut Stage, &Receiver) -> Outcome + Copy + Send + 'static,
+    ) {
+        for style in STYLES {
+            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+                let receiver = Receiver::start().await?;
+                let traces = Some(receiver.endpoint().clone());
+                let setting = Setting { traces, ..Setting::default() };
+                on_stage(style, setting, async |stage| body(stage, &receiver).await).await
+            });
+        }
+    }
+
+    /// Registers `body` for every style with messages, on a broker that it may take down.
+    pub fn on_own_broker(
+        &mut self,
+        suite: &str,
+        name: &str,
+        body: impl AsyncFnOnce(&mut Stage, &Kafka) -> Outcome + Copy + Send + 'static,
+    ) {
+        for style in STYLES.iter().filter(|style| style.features.has_messages()) {
+            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+                let kafka = Arc::new(Kafka::start_private().await?);
+                let setting = Setting { kafka: Some(Arc::clone(&kafka)), ..Setting::default() };
+                on_stage(style, setting, async |stage| body(stage, &kafka).await).await
+            });
+        }
+    }
+
+    /// Registers `body` for every style, on a PostgreSQL server that it may take down.
+    pub fn on_own_postgres(
+        &mut self,
+        suite: &str,
+        name: &str,
+        body: impl AsyncFnOnce(&mut Stage, &mut Postgres) -> Outcome + Copy + Send + 'static,
+    ) {
+        for style in STYLES {
+            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+                let mut postgres = Postgres::start_private().await?;
+                let admin = postgres.admin_url().clone();
+                let setting = Setting { postgres: Some(admin), ..Setting::default() };
+                on_stage(style, setting, async |stage| body(stage, &mut postgres).await).await?;
+                Ok(postgres.stop().await?)
+            });
         }
     }
 
@@ -142,7 +223,7 @@ impl Suite {
         style: &'static Style,
         body: impl AsyncFnOnce(&mut Stage) -> Outcome + Send + 'static,
     ) {
-        self.trial(name, async move || on_stage(style, &[], body).await);
+        self.trial(name, async move || on_stage(style, Setting::default(), body).await);
     }
 
     /// Registers something that needs no deployment, or one of its own.
@@ -162,36 +243,51 @@ impl Suite {
 /// Sets the stage, plays `body`, and has the checker look at what is left.
 async fn on_stage(
     style: &'static Style,
-    settings: &[(&'static str, &str)],
+    setting: Setting,
     body: impl AsyncFnOnce(&mut Stage) -> Outcome,
 ) -> Outcome {
-    let mut stage = Stage::set(style, settings).await?;
+    let mut stage = Stage::set(style, setting).await?;
     let outcome = match body(&mut stage).await {
         Ok(()) => stage.check_at_rest().await,
         failed => failed,
     };
-    let logs = stage.logs().unwrap_or_default();
-    stage.deployment.stop().await?;
-    outcome.with_context(|| format!("the last log lines:\n{}", tail(&logs)))
+    let last_words = stage.deployment.last_words();
+    let stopped = stage.deployment.stop().await;
+    // What went wrong first comes first: it may be why the rest cannot be stopped.
+    outcome.with_context(|| format!("the last log lines:\n{last_words}"))?;
+    stopped
 }
 
-/// Registers functions as cases under their own names.
+/// Registers functions as cases under their own names, for the styles of which the condition holds.
 macro_rules! cases {
-    ($suite:ident, $name:literal, [$($(#[settings($settings:expr)])? $case:ident),* $(,)?]) => {$(
+    ($suite:ident, $name:literal, [$($cases:tt)*]) => {
+        $crate::harness::cases!($suite, $name, where |_| true, [$($cases)*])
+    };
+    ($suite:ident, $name:literal, where $holds:expr,
+     [$($(#[settings($settings:expr)])? $case:ident),* $(,)?]) => {$(
         #[allow(unused_mut, unused_assignments)]
         {
             let mut settings: &'static [(&'static str, &'static str)] = &[];
             $(settings = $settings;)?
-            $suite.case($name, stringify!($case), settings, |stage| Box::pin($case(stage)));
+            $suite.case($name, stringify!($case), settings, $holds, |stage| Box::pin($case(stage)));
         }
     )*};
 }
 pub(crate) use cases;
 
+/// As `cases!`, for systems that are broken on purpose.
+macro_rules! broken_cases {
+    ($suite:ident, $name:literal, where $holds:expr, [$($case:ident),* $(,)?]) => {$(
+        $suite.broken_case($name, stringify!($case), $holds, |stage| Box::pin($case(stage)));
+    )*};
+}
+pub(crate) use broken_cases;
+
 /// What all cases share.
 struct World {
     _runtime: Runtime,
     postgres: Postgres,
+    kafka: Arc<Kafka>,
     directory: ScratchDir,
 }
 
@@ -203,19 +299,17 @@ fn world() -> &'static World {
         // A runtime and a thread of its own: cases come and go, each with its runtime.
         std::thread::spawn(|| {
             let runtime = Runtime::new().expect("a runtime");
-            let (postgres, directory) = runtime
-                .block_on(async { anyhow::Ok((Postgres::start().await?, ScratchDir::create()?)) })
+            let (postgres, kafka, directory) = runtime
+                .block_on(async {
+                    let (postgres, kafka) = tokio::try_join!(Postgres::start(), Kafka::start())?;
+                    anyhow::Ok((postgres, Arc::new(kafka), ScratchDir::create()?))
+                })
                 .expect("the sandbox starts");
-            World { _runtime: runtime, postgres, directory }
+            World { _runtime: runtime, postgres, kafka, directory }
         })
         .join()
         .expect("the sandbox starts")
     })
-}
-
-fn tail(logs: &str) -> String {
-    let lines: Vec<&str> = logs.lines().collect();
-    lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
 /// The root of the workspace.

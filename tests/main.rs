@@ -8,6 +8,7 @@ mod contract;
 mod faults;
 mod harness;
 mod scenario;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use harness::Suite;
 fn main() -> ExitCode {
     // Services are child processes of whoever starts them, and of the same program: here, of this one.
     if std::env::args().nth(1).is_some_and(|word| ["serve", "up", "check"].contains(&word.as_str())) {
+        study::serve::close_inherited_files();
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         return runtime.block_on(study::cli::main());
     }

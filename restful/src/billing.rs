@@ -1,16 +1,14 @@
 //! Billing in the RESTful style: decides, remembers and answers. It calls nobody.
 
-use std::sync::Arc;
-
 use api::billing::once;
 use api::docs::{self, BadRequest, Conflict, Internal, KeyReused, NotFound, TooLarge, Unavailable};
 use api::password::{PasswordHasher, PasswordSettings};
 use api::types::{AccountBalance, CreateUserRequest, DepositRequest, UserCreated};
 use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
 use axum::extract::State;
+use axum::response::Response;
 use clap::Args;
 use domain::{Operation, UserId};
-use http::{StatusCode, header};
 use sqlx::postgres::PgPool;
 use store::billing::Deposit;
 use store::uninterrupted;
@@ -38,23 +36,29 @@ pub(crate) struct Billing {
     passwords: PasswordHasher,
 }
 
-/// The service's own routes and those that every style shares.
+/// The routes that are this style's own.
 pub(crate) fn routes() -> OpenApiRouter<Billing> {
     docs::documented("restful", "billing", "Owns users and accounts.")
         .routes(routes!(create_user))
         .routes(routes!(deposit))
 }
 
+/// What every style shares; in this one, nobody is told about a profile update.
+pub(crate) fn shared_routes() -> OpenApiRouter<PgPool> {
+    api::billing::routes().routes(routes!(api::billing::update_profile))
+}
+
 /// Registers a user and opens an account that holds 0.
 #[utoipa::path(post, path = "/billing/user", tag = "billing", params(IdempotencyKeyHeader),
     request_body = CreateUserRequest,
-    responses((status = 201, description = "The user; `Location` is where it can be read.", body = UserCreated),
+    responses((status = 201, description = "The user.", body = UserCreated,
+            headers(("Location" = String, description = "Where the user can be read."))),
         BadRequest, Conflict, TooLarge, KeyReused, Internal, Unavailable))]
 pub(crate) async fn create_user(
     State(Billing { pool, passwords }): State<Billing>,
     key: IdempotencyKey,
     Json(request): Json<CreateUserRequest>,
-) -> Result<(StatusCode, [(header::HeaderName, String); 1], axum::Json<UserCreated>), ApiError> {
+) -> Result<Response, ApiError> {
     let (registration, password) = request.into_parts();
     // Before the transaction: hashing takes longer than anything else here, and a connection is worth more than CPU.
     let password_hash = passwords.hash(password).await?;
@@ -66,8 +70,7 @@ pub(crate) async fn create_user(
         Ok::<_, ApiError>(outcome)
     });
     let user_id = once(outcome.await?)?.map_err(ApiError::Registration)?;
-    let location = [(header::LOCATION, format!("/billing/user/{user_id}"))];
-    Ok((StatusCode::CREATED, location, axum::Json(UserCreated { user_id })))
+    Ok(api::billing::user_created(user_id))
 }
 
 /// Puts money on an account.
@@ -105,11 +108,11 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
 
     let routes = routes()
         .with_state(Billing { pool: pool.clone(), passwords })
-        .merge(api::billing::routes().with_state(pool.clone()));
+        .merge(shared_routes().with_state(pool.clone()));
     let server = ServerSettings {
         listen: settings.server,
         checks: vec![api::database_check(&pool)],
-        metrics: Arc::new(move || telemetry.render_metrics()),
+        metrics: telemetry.metrics(),
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };

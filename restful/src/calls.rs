@@ -18,13 +18,13 @@ pub(crate) struct Calls {
 /// A call that did not lead to an outcome.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// There was no answer. It is no better for the next call.
+    /// There was no answer, and the next call would get none either.
     #[error(transparent)]
     Peer(#[from] PeerError),
-    /// Billing told an address that is none.
-    #[error("the user's address")]
+    /// Billing's answer has no valid email address.
+    #[error("billing gave an address that no email can be sent to")]
     Address(#[source] TextError),
-    /// There was one that must not be taken for an outcome, whatever its status looks like.
+    /// There was an answer that must not be taken for an outcome, whatever its status looks like.
     #[error("the {peer} service answered {status} {code:?}, which its contract does not know")]
     Unexpected { peer: &'static str, status: StatusCode, code: Option<String> },
 }

@@ -1,14 +1,12 @@
 //! The gateway in the RESTful style: passes every request on to the service that owns its effect, and keeps nothing.
 
-use std::sync::Arc;
-
 use api::docs;
 use api::gateway::{Peers, pass_on, pass_on_and_wait, passed_on};
 use axum::routing::post;
 use clap::Args;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{Check, Client, Peer, ServerSettings};
+use web::{Client, ServerSettings};
 
 use crate::{billing, order};
 
@@ -41,17 +39,10 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let shutdown = web::shutdown_on_signal()?;
     let peers = settings.peers.connect(&Client::new(settings.client)?);
 
-    let away = |peer: &Peer| {
-        let peer = peer.clone();
-        Check::optional(peer.name(), move || {
-            let peer = peer.clone();
-            async move { peer.probe().await }
-        })
-    };
     let server = ServerSettings {
         listen: settings.server,
-        checks: vec![away(&peers.order), away(&peers.billing), away(&peers.notification)],
-        metrics: Arc::new(move || telemetry.render_metrics()),
+        checks: peers.checks().into(),
+        metrics: telemetry.metrics(),
         deadline: api::request_deadline,
         // Whoever calls is a stranger.
         callers_deadline_counts: false,

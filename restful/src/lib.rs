@@ -1,7 +1,7 @@
 //! Synchronous orchestration: services call each other over HTTP and answer when all is done.
 //!
-//! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others, and [`recovery`], which finishes
-//! what a crash left.
+//! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others, `waiting`, how long a client
+//! waits for it, and [`recovery`], which finishes what a crash left.
 
 use api::docs::document;
 use api::gateway::Peers;
@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod notification;
 pub mod order;
 pub mod recovery;
+mod waiting;
 
 /// The services of the style, each with its settings.
 #[derive(Clone, Debug, Subcommand)]
@@ -46,7 +47,7 @@ pub fn api_documents() -> [(&'static str, OpenApi); 4] {
     [
         ("gateway", document([gateway::routes(&Peers::nowhere()).into_openapi()])),
         ("order", document([order::routes().into_openapi(), api::order::routes().into_openapi()])),
-        ("billing", document([billing::routes().into_openapi(), api::billing::routes().into_openapi()])),
+        ("billing", document([billing::routes().into_openapi(), billing::shared_routes().into_openapi()])),
         ("notification", document([notification::routes().into_openapi()])),
     ]
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::docs;
 use api::notification::Notification;
 use clap::Args;
+use futures_util::FutureExt as _;
 use store::notification::EmailQueue;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -44,12 +45,12 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop_sending = CancellationToken::new();
     let sending =
         mail::run(EmailQueue(pool.clone()), mailer, sending, Arc::clone(&wake), stop_sending.clone());
-    let sender = web::spawn_worker(sending, shutdown.clone());
+    let sender = web::spawn_worker(sending.map(Ok), shutdown.clone());
     let routes = routes().with_state(Notification { pool: pool.clone(), wake });
     let server = ServerSettings {
         listen: settings.server,
         checks: vec![api::database_check(&pool)],
-        metrics: Arc::new(move || telemetry.render_metrics()),
+        metrics: telemetry.metrics(),
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };

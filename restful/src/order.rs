@@ -8,20 +8,19 @@
 //! asked for money; every later step can be repeated without a second effect; and what is not finished is written down
 //! (see [`recovery`]).
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use api::billing::once;
-use api::docs::{self, BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable};
-use api::types::{CreateOrderRequest, OrderCreated, RequestAccepted, User};
+use api::docs::{
+    self, Accepted, BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable,
+};
+use api::types::{CreateOrderRequest, OrderCreated, User};
 use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use clap::Args;
-use domain::{Operation, OrderEmail, RequestId, Settlement, UserId};
-use http::{StatusCode, header};
+use domain::{Operation, OrderEmail, RequestId, Settlement};
+use futures_util::FutureExt as _;
 use sqlx::postgres::PgPool;
-use store::order::Order;
+use store::order::{NewOrder, Order};
 use store::uninterrupted;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -33,6 +32,7 @@ use web::{Client, Json, RequestContext, ServerSettings};
 
 use crate::calls::{CallError, Calls};
 use crate::recovery::{self, RecoverySettings};
+use crate::waiting::outcome;
 
 /// Settings of the order service.
 #[derive(Clone, Debug, Args)]
@@ -59,16 +59,11 @@ pub struct Settings {
 #[derive(Clone)]
 pub(crate) struct Orders {
     pub(crate) pool: PgPool,
-    calls: Calls,
+    pub(crate) calls: Calls,
     pub(crate) recovery: RecoverySettings,
     /// The orders that are being finished; a service that stops waits for them.
     running: TaskTracker,
 }
-
-/// However short a client's wait is, billing gets this long to say who orders.
-const FIND_USER_MIN: Duration = Duration::from_secs(1);
-/// How often a waiting handler looks whether its order was recovered.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The order exists, but a step of it is not done yet. Recovery goes on asking.
 #[derive(Debug, thiserror::Error)]
@@ -95,16 +90,16 @@ pub(crate) fn routes() -> OpenApiRouter<Orders> {
 /// Creates an order and has it paid.
 #[utoipa::path(post, path = "/orders", tag = "orders", params(IdempotencyKeyHeader, PreferHeader),
     request_body = CreateOrderRequest,
-    responses((status = 201, description = "Created and paid; `Location` is the order.", body = OrderCreated),
-        (status = 202, description = "The outcome is not known yet; `Location` is where it will be.", body = RequestAccepted),
-        BadRequest, NotFound, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
+    responses((status = 201, description = "Created and paid.", body = OrderCreated,
+            headers(("Location" = String, description = "Where the order can be read."))),
+        Accepted, BadRequest, NotFound, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
 pub(crate) async fn create_order(
     State(orders): State<Orders>,
     key: IdempotencyKey,
     prefer: Prefer,
     Json(request): Json<CreateOrderRequest>,
 ) -> Result<Response, ApiError> {
-    let answer_by = Instant::now() + prefer.wait;
+    let answer_by = Instant::now() + prefer.wait();
     let request_id = key.request_id(Operation::CreateOrder);
 
     // 1. Who orders? Nothing is written yet: if billing is away, the order is refused and nothing has happened.
@@ -118,17 +113,17 @@ pub(crate) async fn create_order(
     // their own, which outlives this handler.
     let finishing = orders.clone().begin(request_id, request, user).await?;
     if prefer.respond_async {
-        return Ok(accepted(request_id, &prefer));
+        return Ok(api::order::accepted(request_id, &prefer));
     }
     let order = match timeout_at(answer_by, finishing).await {
         Ok(Ok(Ok(order))) => Some(order),
-        // A step failed or takes too long. That does not mean that there is no outcome: the order may be settled and only
-        // its email be late, or recovery ask again in time.
-        _ => orders.settled_before(answer_by, request_id).await.unwrap_or(None),
+        // A step failed, and its task has logged why; or it takes too long. That does not mean that there is no outcome: the
+        // order may be settled and only its email be late, or recovery ask again in time.
+        Ok(_) | Err(_) => orders.settled_before(answer_by, request_id).await,
     };
     match order {
         Some(order) => outcome(&order, &prefer),
-        None => Ok(accepted(request_id, &prefer)),
+        None => Ok(api::order::accepted(request_id, &prefer)),
     }
 }
 
@@ -143,15 +138,21 @@ impl Orders {
         let context = RequestContext::current().with_deadline(self.recovery.attempt_max());
         uninterrupted(async move {
             let mut tx = self.pool.begin().await?;
-            let order = store::order::create(&mut tx, request_id, request.user_id, request.price).await?;
-            let order = once(order)?;
+            let CreateOrderRequest { user_id, price } = request;
+            let new = NewOrder { request: request_id, user: user_id, price, user_version: None };
+            let order = once(store::order::create(&mut tx, new).await?)?;
             if order.settlement().is_none() {
                 recovery::remember(&mut tx, order.id, self.recovery.due_after()).await?;
             }
             tx.commit().await?;
             fail::fail_point!("order::pending");
             let running = self.running.clone();
-            let finish = async move { self.finish(order, user).await };
+            // Logged here, since nobody may wait for it any more.
+            let finish = async move {
+                let id = order.id;
+                let outcome = self.finish(order, user).await;
+                outcome.inspect_err(|error| tracing::warn!(order = id.0, %error, "left to recovery"))
+            };
             Ok(running.spawn(context.scope(finish).in_current_span()))
         })
         .await
@@ -201,23 +202,6 @@ impl Orders {
         Ok(recovery::forget(&self.pool, order.id).await?)
     }
 
-    /// [`Calls::find_user`], for as long as the client waits (but long enough for an answer).
-    async fn find_user_before(&self, answer_by: Instant, user: UserId) -> Result<Option<User>, ApiError> {
-        let give_up = answer_by.max(Instant::now() + FIND_USER_MIN);
-        match timeout_at(give_up, self.calls.find_user(user)).await {
-            Ok(Ok(user)) => Ok(user),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "order refused");
-                Err(ApiError::Unavailable(
-                    "The billing service cannot be asked. Nothing was done; try again.".to_owned(),
-                ))
-            }
-            Err(_) => Err(ApiError::Unavailable(
-                "The billing service is too slow. Nothing was done; try again.".to_owned(),
-            )),
-        }
-    }
-
     async fn settle(&self, order: Order, settlement: Settlement) -> Result<Order, Unfinished> {
         let pool = self.pool.clone();
         uninterrupted(async move {
@@ -230,73 +214,6 @@ impl Orders {
         })
         .await
     }
-
-    /// Looks whether the order is settled, by whomever, while the client waits.
-    async fn settled_before(
-        &self,
-        answer_by: Instant,
-        request: RequestId,
-    ) -> Result<Option<Order>, ApiError> {
-        loop {
-            let pool = self.pool.clone();
-            let found = uninterrupted(async move {
-                store::order::find_by_request(&mut *pool.acquire().await?, request).await
-            });
-            let settled = found.await?.filter(|order| order.settlement().is_some());
-            if settled.is_some() || Instant::now() + LOOK_AGAIN > answer_by {
-                return Ok(settled);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-
-    /// The answer to a repeat while billing is away: the outcome needs nobody but this service, once there is one.
-    async fn known_outcome(
-        &self,
-        request_id: RequestId,
-        request: &CreateOrderRequest,
-        prefer: Prefer,
-        answer_by: Instant,
-    ) -> Result<Option<Response>, ApiError> {
-        let pool = self.pool.clone();
-        let order = uninterrupted(async move {
-            store::order::find_by_request(&mut *pool.acquire().await?, request_id).await
-        });
-        let Some(order) = order.await? else { return Ok(None) };
-        if order.user_id != request.user_id || order.price != request.price {
-            return Err(ApiError::KeyReused);
-        }
-        let waits = order.settlement().is_none() && !prefer.respond_async;
-        let settled = if waits { self.settled_before(answer_by, request_id).await? } else { None };
-        outcome(&settled.unwrap_or(order), &prefer).map(Some)
-    }
-}
-
-/// 201 for a paid order; a problem that carries the order's id for a rejected one; 202 for a pending one.
-fn outcome(order: &Order, prefer: &Prefer) -> Result<Response, ApiError> {
-    match order.settlement() {
-        Some(Settlement::Rejected(refusal)) => Err(ApiError::Withdrawal(refusal, Some(order.id))),
-        Some(Settlement::Paid) => {
-            let location = [(header::LOCATION, format!("/orders/{}", order.id))];
-            let created = OrderCreated { order_id: order.id };
-            Ok((StatusCode::CREATED, location, axum::Json(created)).into_response())
-        }
-        None => Ok(accepted(order.request_id, prefer)),
-    }
-}
-
-/// 202: the order cannot be lost, and this is where its outcome will be.
-fn accepted(request_id: RequestId, prefer: &Prefer) -> Response {
-    let applied = match prefer {
-        Prefer { respond_async: true, .. } => "respond-async".to_owned(),
-        Prefer { wait, .. } => format!("wait={}", wait.as_secs()),
-    };
-    let headers = [
-        (header::LOCATION, format!("/orders/requests/{request_id}")),
-        (header::RETRY_AFTER, "1".to_owned()),
-        (header::HeaderName::from_static("preference-applied"), applied),
-    ];
-    (StatusCode::ACCEPTED, headers, axum::Json(RequestAccepted { request_id })).into_response()
 }
 
 /// Runs the order service until it is told to stop.
@@ -318,13 +235,14 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         recovery: settings.recovery,
         running: TaskTracker::new(),
     };
-    let recovering = web::spawn_worker(recovery::run(orders.clone(), shutdown.clone()), shutdown.clone());
+    let recovery = recovery::run(orders.clone(), shutdown.clone());
+    let recovering = web::spawn_worker(recovery.map(Ok), shutdown.clone());
     let (running, longest) = (orders.running.clone(), settings.recovery.attempt_max());
     let routes = routes().with_state(orders).merge(api::order::routes().with_state(pool.clone()));
     let server = ServerSettings {
         listen: settings.server,
         checks: vec![api::database_check(&pool)],
-        metrics: Arc::new(move || telemetry.render_metrics()),
+        metrics: telemetry.metrics(),
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };

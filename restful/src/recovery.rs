@@ -2,7 +2,7 @@
 //!
 //! An orchestrator keeps the state of a flow in its own memory, and that is lost with the process. What must not be lost is
 //! one row per order that is not finished yet, written with the order itself. A due row is taken (with a lease, so that two
-//! replicas do not take the same) and the flow is run again from where the order stands. Unknown is not failed: nothing is
+//! instances do not take the same) and the flow is run again from where the order stands. Unknown is not failed: nothing is
 //! ever refunded, the same question is asked again.
 
 use std::time::Duration;

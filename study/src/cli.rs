@@ -3,31 +3,45 @@
 //! 0: as expected. 1: something was found that is not. 2: it could not start; one line says why and what to do.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use sandbox::SandboxError;
 
-use crate::compare;
+use crate::bench::{self, BenchSettings};
+use crate::compare::{self, CompareSettings};
+use crate::mistakes;
 use crate::serve::serve;
 use crate::styles::{STYLES, Served, Style};
+use crate::torture;
 use crate::up::{self, CannotStart};
+use crate::{claims, report};
 
 /// One order, told in several styles: brings them up, compares them, checks them.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    // Those of `compare`, which is what is done if nothing else is said.
+    #[command(flatten)]
+    compare: CompareSettings,
 }
 
 #[derive(Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one, and it is used once")]
 enum Command {
-    /// Runs the scenario over all styles and shows what it costs (the default).
-    Compare,
+    /// Runs the scenario and the experiments over all styles, and shows how they compare (the default).
+    Compare(CompareSettings),
+    /// Prints the table of a report that was saved.
+    #[command(hide = true)]
+    Table {
+        /// Its file.
+        report: PathBuf,
+    },
     /// Brings a style up on the sandbox and stays, until Ctrl-C.
     Up {
         /// Which style.
@@ -43,6 +57,54 @@ enum Command {
         #[arg(long)]
         addresses: Option<PathBuf>,
     },
+    /// Makes random faults while clients go on, and checks that nothing is lost, doubled or wrong.
+    Torture {
+        /// Which style; all of them, one after the other, if not said.
+        #[arg(value_parser = style_names())]
+        style: Option<String>,
+        /// Decides which faults come, and what clients ask for; a random one if not said.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many in each style.
+        #[arg(long, default_value_t = 25)]
+        faults: usize,
+        /// A directory where the services' logs are kept; otherwise they go when it is over.
+        #[arg(long)]
+        logs: Option<PathBuf>,
+    },
+    /// Makes the page of a saved comparison anew, without measuring anything.
+    Report {
+        /// Its `report.json`.
+        report: PathBuf,
+        /// Where page, figures, schema and diagrams go.
+        #[arg(long, default_value = "target/study")]
+        out: PathBuf,
+    },
+    /// Holds what teaching texts say against a saved comparison, and against the committed verdicts.
+    Claims {
+        /// Its `report.json`.
+        report: PathBuf,
+        /// Writes the table here (`study/claims.md`) instead of comparing.
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
+    /// Measures throughput alone: orders per second as a ratio to what PostgreSQL can do, with its spread.
+    Bench {
+        /// Which styles; all of them if not said.
+        #[arg(value_parser = style_names())]
+        style: Option<String>,
+        #[command(flatten)]
+        settings: BenchSettings,
+    },
+    /// Makes classic mistakes on purpose, one at a time, and shows what the checker finds against the sound version.
+    Mistakes {
+        /// Decides what clients ask for, and where the service dies; a random one if not said.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// A directory for `mistakes.json`.
+        #[arg(long, default_value = "target/study")]
+        out: PathBuf,
+    },
     /// Hosts one service (what `up` uses).
     Serve {
         /// Which style.
@@ -53,6 +115,13 @@ enum Command {
 
 fn style_names() -> PossibleValuesParser {
     PossibleValuesParser::new(STYLES.iter().map(|style| style.name))
+}
+
+/// The style of that name; all of them without one.
+fn chosen(name: Option<String>) -> &'static [Style] {
+    name.map_or(STYLES, |name| {
+        std::slice::from_ref(Style::find(&name).expect("clap lets only known styles through"))
+    })
 }
 
 /// Does what the arguments say.
@@ -68,13 +137,21 @@ pub async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let outcome = match cli.command.unwrap_or(Command::Compare) {
-        Command::Compare => compare::compare().await,
+    let outcome = match cli.command.unwrap_or(Command::Compare(cli.compare)) {
+        Command::Compare(settings) => compare::compare(settings).await,
+        Command::Table { report } => compare::show(&report).map(|()| true),
         Command::Up { style, listen } => {
             let style = Style::find(&style).expect("clap lets only known styles through");
             up::up(style, listen).await.map(|()| true)
         }
         Command::Check { addresses } => up::check(addresses).await,
+        Command::Torture { style, seed, faults, logs } => {
+            torture::torture(chosen(style), seed, faults, logs).await
+        }
+        Command::Report { report, out } => remake(&report, &out),
+        Command::Claims { report, write } => check_claims(&report, write.as_deref()),
+        Command::Bench { style, settings } => bench::bench(chosen(style), settings).await,
+        Command::Mistakes { seed, out } => mistakes::mistakes(seed, &out).await,
         Command::Serve { style } => serve(style).await.map(|()| true),
     };
     match outcome {
@@ -86,4 +163,30 @@ pub async fn main() -> ExitCode {
             ExitCode::from(if cannot_start { 2 } else { 1 })
         }
     }
+}
+
+/// The claims are checked anew too: which they are, and how they are judged, is the program's.
+fn remake(saved: &Path, out: &Path) -> anyhow::Result<bool> {
+    let mut report = report::read(saved)?;
+    report.claims = claims::check(&report);
+    println!("{}", report::write(&report, out)?.display());
+    Ok(true)
+}
+
+/// `false`: a verdict is not the committed one.
+fn check_claims(saved: &Path, write: Option<&Path>) -> anyhow::Result<bool> {
+    let report = report::read(saved)?;
+    if let Some(path) = write {
+        std::fs::write(path, claims::document(&report))
+            .with_context(|| format!("writing {}", path.display()))?;
+        println!("{}", path.display());
+        return Ok(true);
+    }
+    let measured = claims::check(&report);
+    print!("{}", claims::table(&measured));
+    let differences = claims::differences(&measured, claims::COMMITTED);
+    for difference in &differences {
+        println!("{difference}");
+    }
+    Ok(differences.is_empty())
 }

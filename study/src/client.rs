@@ -13,8 +13,16 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 use uuid::Uuid;
 
+use crate::check::{Letter, Poison};
+
 /// How often an eventual outcome is looked for.
 const POLL: Duration = Duration::from_millis(20);
+/// The longest that a client may wait for an outcome, by the contract.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a patient client waits before it repeats a request.
+const REPEAT: Duration = Duration::from_millis(200);
+/// How long an answer may take: longer than that.
+const ANSWER_MAX: Duration = Duration::from_secs(40);
 
 /// An answer, read whole.
 #[derive(Clone, Debug)]
@@ -44,6 +52,11 @@ impl Reply {
     pub fn order_id(&self) -> Option<OrderId> {
         self.body["orderId"].as_i64().map(OrderId)
     }
+
+    /// `requestId` of a request whose outcome is not known yet.
+    pub fn request_id(&self) -> Option<RequestId> {
+        self.body["requestId"].as_str()?.parse().ok()
+    }
 }
 
 /// What the system acknowledged, and so must remember whatever happens.
@@ -59,6 +72,12 @@ pub struct Acknowledged {
     pub orders: BTreeMap<OrderId, &'static str>,
     /// Requests for orders answered with 202.
     pub requests: Vec<RequestId>,
+    /// Registrations and deposits answered with 202.
+    pub accepted: Vec<RequestId>,
+    /// The newest version of a profile that an update was answered with.
+    pub profiles: BTreeMap<UserId, i64>,
+    /// Messages put on topics on purpose although they can never be handled.
+    pub poison: Poison,
 }
 
 /// A client of the gateway at an address.
@@ -67,6 +86,7 @@ pub struct Api {
     http: reqwest::Client,
     base: Url,
     acknowledged: Arc<Mutex<Acknowledged>>,
+    is_patient: bool,
 }
 
 impl Api {
@@ -75,10 +95,29 @@ impl Api {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(40))
+            .timeout(ANSWER_MAX)
             .build()
             .expect("an HTTP client without TLS sets up nothing that can fail");
-        Self { http, base, acknowledged: Arc::default() }
+        Self { http, base, acknowledged: Arc::default(), is_patient: false }
+    }
+
+    /// The same client with patience, for machines that may be slow: where a request does not say how long it wants to wait for
+    /// its outcome, it is as long as one may; and while it is told that nobody knows of one (503), it repeats the request under
+    /// the same key.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
+    }
+
+    /// The same client at another gateway: what it is promised there is on the same account.
+    #[must_use]
+    pub fn at(&self, base: Url) -> Self {
+        Self { base, ..self.clone() }
+    }
+
+    /// Where the gateway is.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
     }
 
     /// What this client was promised so far.
@@ -89,6 +128,11 @@ impl Api {
     /// Pretends that `order` was acknowledged as paid: for showing that broken promises are found.
     pub fn promise_order(&self, order: OrderId) {
         self.remember(|known| _ = known.orders.insert(order, "paid"));
+    }
+
+    /// Notes that a message which can never be handled was put on `topic` on purpose, and what has to come of it.
+    pub fn expect_dead_letter(&self, topic: &str, partition: i32, offset: i64, letter: Letter) {
+        self.remember(|known| _ = known.poison.insert((topic.to_owned(), partition, offset), letter));
     }
 
     /// Starts the account of what was promised anew.
@@ -107,16 +151,28 @@ impl Api {
         headers: &[(&str, &str)],
         body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<Reply> {
+        let says = |wanted| headers.iter().any(|(name, _)| *name == wanted);
+        let is_patient = self.is_patient && method == Method::POST && !says("prefer");
         let mut request = self.http.request(method, self.base.join(path)?).body(body);
         for (name, value) in headers {
             request = request.header(HeaderName::try_from(*name)?, HeaderValue::from_str(value)?);
         }
-        let started = Instant::now();
-        let answer = request.send().await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let bytes = answer.bytes().await?;
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Reply { status, headers, body, elapsed: started.elapsed() })
+        if is_patient {
+            request = request.header("prefer", format!("wait={}", WAIT_MAX.as_secs()));
+            if !says("idempotency-key") {
+                request = request.header("idempotency-key", Uuid::new_v4().to_string());
+            }
+        }
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            let again = request.try_clone().filter(|_| is_patient && Instant::now() < deadline);
+            let reply = read(request).await?;
+            match again {
+                Some(again) if reply.status == StatusCode::SERVICE_UNAVAILABLE => request = again,
+                _ => return Ok(reply),
+            }
+            sleep(REPEAT).await;
+        }
     }
 
     /// `GET path`
@@ -140,6 +196,7 @@ impl Api {
         let body = json!({"username": name, "password": "correct horse", "email": format!("{name}@example.org"),
             "firstName": "Ann", "lastName": "Petrova", "phone": "+7 495 000-00-00"});
         let reply = self.post("billing/user", &[], &body).await?;
+        self.remember_accepted(&reply);
         if reply.status != StatusCode::CREATED {
             bail!("creating a user: {} {}", reply.status, reply.body);
         }
@@ -167,6 +224,25 @@ impl Api {
         if reply.status == StatusCode::OK {
             self.remember(|known| *known.deposits.entry(user).or_default() += minor_units);
         }
+        self.remember_accepted(&reply);
+        Ok(reply)
+    }
+
+    /// `PUT /billing/user/{userId}`
+    pub async fn update_profile(
+        &self,
+        user: UserId,
+        profile: &Value,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Reply> {
+        let path = format!("billing/user/{user}");
+        let reply = self.send(Method::PUT, &path, headers, profile.to_string()).await?;
+        if let (StatusCode::OK, Some(version)) = (reply.status, reply.body["version"].as_i64()) {
+            self.remember(|known| {
+                let newest = known.profiles.entry(user).or_default();
+                *newest = version.max(*newest);
+            });
+        }
         Ok(reply)
     }
 
@@ -183,17 +259,20 @@ impl Api {
     /// `POST /orders`
     pub async fn order(&self, user: UserId, price: i64, headers: &[(&str, &str)]) -> anyhow::Result<Reply> {
         let reply = self.post("orders", headers, &json!({"userId": user, "price": price})).await?;
-        self.remember(|known| match (reply.status, reply.order_id()) {
+        self.remember_order(reply.status, &reply.body);
+        Ok(reply)
+    }
+
+    /// Keeps account of an answer to `POST /orders`.
+    pub(crate) fn remember_order(&self, status: StatusCode, body: &Value) {
+        let order = body["orderId"].as_i64().map(OrderId);
+        let request = || -> Option<RequestId> { body["requestId"].as_str()?.parse().ok() };
+        self.remember(|known| match (status, order) {
             (StatusCode::CREATED, Some(order)) => _ = known.orders.insert(order, "paid"),
             (_, Some(order)) => _ = known.orders.insert(order, "rejected"),
-            (StatusCode::ACCEPTED, None) => {
-                known
-                    .requests
-                    .extend(reply.body["requestId"].as_str().and_then(|id| id.parse::<RequestId>().ok()));
-            }
+            (StatusCode::ACCEPTED, None) => known.requests.extend(request()),
             _ => {}
         });
-        Ok(reply)
     }
 
     /// The request id that the contract derives from an `Idempotency-Key` of `POST /orders`.
@@ -225,9 +304,25 @@ impl Api {
         .await
     }
 
+    fn remember_accepted(&self, reply: &Reply) {
+        if reply.status == StatusCode::ACCEPTED {
+            self.remember(|known| known.accepted.extend(reply.request_id()));
+        }
+    }
+
     fn remember(&self, what: impl FnOnce(&mut Acknowledged)) {
         what(&mut self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// Sends `request` and reads the whole answer.
+async fn read(request: reqwest::RequestBuilder) -> anyhow::Result<Reply> {
+    let started = Instant::now();
+    let answer = request.send().await?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let bytes = answer.bytes().await?;
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Ok(Reply { status, headers, body, elapsed: started.elapsed() })
 }
 
 /// Tries `attempt` until it succeeds.

@@ -1,202 +1,280 @@
-//! `study compare`: the scenario over every style, then what it costs, printed so that a person can read it.
+//! `study compare`: the scenario over every style, then the experiments, put together into a report and printed so that a person
+//! can read it.
 
-use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chrono::Utc;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
 use sandbox::Sandbox;
 
-use crate::client::Api;
-use crate::deployment::{Deployment, Ground, Options, SANDBOX_SETTINGS, Service};
-use crate::scenario::{self, Step};
+use crate::deployment::{Ground, Options};
+use crate::experiment::stage::Stage;
+use crate::experiment::throughput::{self, Bench};
+use crate::experiment::{availability, cost, freshness, idle, latency, memory, scenario};
+use crate::limit::{self, Limit};
+use crate::report::figures::{
+    FreshnessFigures, Limit as LimitFigures, Report, Setup, StyleFigures, ThroughputFigures,
+};
 use crate::styles::{STYLES, Style};
-use crate::{Checker, Violation};
+use crate::traces::Receiver;
+use crate::{claims, load, mistakes, report, setup, table};
 
-/// Orders before and while the latency is measured, one at a time.
-const WARM_UP_ORDERS: usize = 50;
-const MEASURED_ORDERS: usize = 300;
-/// How long everything may take to come to rest.
-const REST_MAX: Duration = Duration::from_secs(15);
-
-/// What was found about one style.
-struct Finding {
-    style: &'static Style,
-    ready_after: Duration,
-    steps: Vec<Step>,
-    latency: Latency,
-    memory: Vec<Memory>,
-    violations: Vec<Violation>,
+/// How it is compared.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CompareSettings {
+    /// Only what takes a minute: the scenario, what an order costs, how long one takes at a time, and a short load.
+    #[arg(long)]
+    quick: bool,
+    /// Decides users and prices of every load; a random one if not said.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only these styles, separated by commas.
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(STYLES.iter().map(|style| style.name)))]
+    styles: Vec<String>,
+    /// Only these experiments, separated by commas, beside the scenario and what an order costs.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    experiments: Vec<Experiment>,
+    /// The directory for the report.
+    #[arg(long, default_value = "target/study")]
+    out: PathBuf,
 }
 
-/// From the request of an order to its answer, one order at a time.
-struct Latency {
-    p50: Duration,
-    p99: Duration,
+/// What can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Experiment {
+    /// How long an order takes, under several loads.
+    Latency,
+    /// What it costs to do nothing.
+    Idle,
+    /// What happens while a part is away.
+    Availability,
+    /// How fresh replicas are.
+    Freshness,
+    /// How many orders per second.
+    Throughput,
+    /// What happens when it is done wrong.
+    Mistakes,
 }
 
-/// Resident memory of one service.
-struct Memory {
-    service: Service,
-    idle_bytes: f64,
-    peak_bytes: f64,
+/// Which part of the traces is recorded while throughput is measured.
+const TRACES_SAMPLED: f64 = 0.01;
+
+/// What one run has in common for all styles.
+struct Run<'a> {
+    sandbox: &'a Sandbox,
+    limit: Option<Limit>,
+    quick: bool,
+    seed: u64,
+    experiments: Vec<Experiment>,
 }
 
-/// Runs the comparison and prints it. `false`: something was not as expected.
-pub(crate) async fn compare() -> anyhow::Result<bool> {
+/// Runs the comparison, prints it and writes the report. `false`: something was not as expected.
+pub(crate) async fn compare(settings: CompareSettings) -> anyhow::Result<bool> {
+    let (made_at, started) = (Utc::now(), Instant::now());
     progress("starting the sandbox");
-    let started = Instant::now();
     let sandbox = Sandbox::start().await?;
-    let took = started.elapsed().as_secs_f64();
     println!(
-        "sandbox     {}, SMTP at {}, up in {took:.2} s",
+        "sandbox     {}, {}, SMTP at {}, up in {:.2} s",
         sandbox.postgres.describe(),
-        sandbox.smtp.url()
+        sandbox.kafka.describe(),
+        sandbox.smtp.url(),
+        started.elapsed().as_secs_f64()
     );
-    let settings: Vec<String> =
-        SANDBOX_SETTINGS.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    println!("settings    {}", settings.join(" "));
-    let mut findings = Vec::new();
-    for style in STYLES {
-        findings.push(examine(style, &sandbox).await?);
+    let CompareSettings { quick, seed, styles, experiments, out } = settings;
+    // In the reach of every JSON parser.
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let setup = Setup { traces_sampled: TRACES_SAMPLED, ..setup::of(&sandbox).await? };
+    let run = Run { sandbox: &sandbox, limit: prepare_limit(&sandbox).await, quick, seed, experiments };
+    let (claims, mistakes, styles, limit) = (Vec::new(), Vec::new(), chosen(&styles), None);
+    let mut report =
+        Report { made_at, took_s: 0.0, quick, seed, setup, limit, styles: Vec::new(), claims, mistakes };
+    for style in styles {
+        run.examine(style, &mut report).await.context(style.name)?;
+    }
+    if run.wants(Experiment::Mistakes) {
+        report.mistakes = mistakes::all(&Ground::of(&sandbox), seed).await?;
+    }
+    if let Some(limit) = run.limit {
+        limit.remove().await?;
     }
     sandbox.stop().await?;
-    print_summary(&findings);
-    Ok(findings.iter().all(|finding| finding.violations.is_empty() && failed(&finding.steps) == 0))
+    report.took_s = started.elapsed().as_secs_f64();
+    report.claims = claims::check(&report);
+    println!("\ncomparison\n{}\n\n{}", table::render(&report), table::settings(&report));
+    println!("\nreport     {}", report::write(&report, &out)?.display());
+    for difference in claims::differences(&report.claims, claims::COMMITTED) {
+        println!("claim      {difference}");
+    }
+    let mistakes_are_found = report.mistakes.iter().all(mistakes::is_as_expected);
+    Ok(report.styles.iter().all(is_as_expected) && mistakes_are_found)
 }
 
-async fn examine(style: &'static Style, sandbox: &Sandbox) -> anyhow::Result<Finding> {
-    progress(&format!("starting {}", style.name));
-    let started = Instant::now();
-    let deployment = Deployment::start(style, Ground::of(sandbox), Options::default()).await?;
-    let ready_after = started.elapsed();
-    let api = Api::new(deployment.gateway().clone());
-    let idle = resident_memory(&deployment).await?;
-
-    println!("\n{}: the scenario at {}", style.name, deployment.gateway());
-    let steps = scenario::run(&api, deployment.mailbox(), print_step).await?;
-    print_mailbox(&deployment)?;
-
-    progress(&format!("{}: {} orders, one at a time", style.name, WARM_UP_ORDERS + MEASURED_ORDERS));
-    let latency = measure_latency(&api).await?;
-    let after = resident_memory(&deployment).await?;
-    let memory = idle
-        .into_iter()
-        .zip(after)
-        .map(|((service, now, _), (_, _, peak))| Memory { service, idle_bytes: now, peak_bytes: peak })
-        .collect();
-
-    progress(&format!("{}: consistency", style.name));
-    let violations = Checker::new(&deployment.addresses)?.at_rest(&api.acknowledged(), REST_MAX).await?;
-    deployment.stop().await?;
-    Ok(Finding { style, ready_after, steps, latency, memory, violations })
+/// The styles of those names; all of them without any.
+fn chosen(names: &[String]) -> Vec<&'static Style> {
+    STYLES.iter().filter(|style| names.is_empty() || names.iter().any(|name| name == style.name)).collect()
 }
 
-async fn measure_latency(api: &Api) -> anyhow::Result<Latency> {
-    let user = api.create_user_with(i64::from(u32::MAX)).await?;
-    let mut elapsed = Vec::with_capacity(MEASURED_ORDERS);
-    for number in 0..WARM_UP_ORDERS + MEASURED_ORDERS {
-        let reply = api.order(user, 1, &[]).await?;
-        anyhow::ensure!(
-            reply.status == reqwest::StatusCode::CREATED,
-            "order {number}: {} {}",
-            reply.status,
-            reply.body
-        );
-        if number >= WARM_UP_ORDERS {
-            elapsed.push(reply.elapsed);
+/// What throughput is held against; nothing where it cannot be measured, as without `pgbench`.
+async fn prepare_limit(sandbox: &Sandbox) -> Option<Limit> {
+    match Limit::prepare(&sandbox.postgres).await {
+        Ok(limit) => Some(limit),
+        Err(error) => {
+            progress(&format!("throughput is left out: {error:#}"));
+            None
         }
     }
-    elapsed.sort_unstable();
-    let at = |quantile: usize| elapsed[(MEASURED_ORDERS - 1) * quantile / 100];
-    Ok(Latency { p50: at(50), p99: at(99) })
 }
 
-/// Every service's resident memory, present and peak, in bytes, as its `/metrics` tells.
-async fn resident_memory(deployment: &Deployment) -> anyhow::Result<Vec<(Service, f64, f64)>> {
-    let http = reqwest::Client::builder().no_proxy().build()?;
-    let mut all = Vec::new();
-    for service in Service::ALL {
-        let text = http.get(deployment.url(service).join("metrics")?).send().await?.text().await?;
-        let metric = |name: &str| {
-            let line = text.lines().find(|line| line.starts_with(&format!("{name}{{")));
-            line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(f64::NAN)
-        };
-        all.push((
-            service,
-            metric("process_resident_memory_bytes"),
-            metric("process_resident_memory_peak_bytes"),
-        ));
-    }
-    Ok(all)
-}
-
-fn print_step(step: &Step) {
-    let verdict = if step.failure.is_none() { "ok  " } else { "FAIL" };
-    println!("  {verdict} {:<32} {:>8.1} ms", step.name, step.elapsed.as_secs_f64() * 1e3);
-    println!("         {}", step.request);
-    println!("         {}", step.answer);
-    if let Some(failure) = &step.failure {
-        println!("         {failure}");
-    }
-}
-
-fn print_mailbox(deployment: &Deployment) -> anyhow::Result<()> {
-    let Some(mailbox) = deployment.mailbox() else {
-        println!("  the mailbox of SMTP_URL cannot be read from here");
-        return Ok(());
-    };
-    println!("  mailbox");
-    for mail in mailbox.messages().context("reading the mailbox")? {
-        println!(
-            "         {} to {}: {} <{}>",
-            mail.sequence,
-            mail.to.join(", "),
-            mail.subject,
-            mail.message_id
-        );
-    }
+/// Prints the table of a saved report.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn show(report: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read(report).with_context(|| format!("reading {}", report.display()))?;
+    let report = serde_json::from_slice(&text).with_context(|| format!("reading {}", report.display()))?;
+    println!("{}\n\n{}", table::render(&report), table::settings(&report));
     Ok(())
 }
 
-fn print_summary(findings: &[Finding]) {
-    println!("\nsummary");
-    for Finding { style, ready_after, steps, latency, memory, violations } in findings {
-        println!("  {}", style.name);
-        println!(
-            "    scenario             {} of {} steps as expected",
-            steps.len() - failed(steps),
-            steps.len()
-        );
-        println!("    ready after          {:.2} s from starting the services", ready_after.as_secs_f64());
-        println!(
-            "    POST /orders         p50 {:.2} ms, p99 {:.2} ms, one at a time, {MEASURED_ORDERS} orders after {WARM_UP_ORDERS}",
-            latency.p50.as_secs_f64() * 1e3,
-            latency.p99.as_secs_f64() * 1e3
-        );
-        for Memory { service, idle_bytes, peak_bytes } in memory {
-            println!(
-                "    {:<20} {:.1} MB resident when idle, {:.1} MB at most",
-                service.name(),
-                idle_bytes / 1e6,
-                peak_bytes / 1e6
-            );
+fn is_as_expected(style: &StyleFigures) -> bool {
+    style.violations.is_empty() && style.scenario.iter().all(|step| step.failure.is_none())
+}
+
+impl Run<'_> {
+    fn wants(&self, experiment: Experiment) -> bool {
+        let is_quick = matches!(experiment, Experiment::Latency | Experiment::Throughput);
+        if self.experiments.is_empty() {
+            is_quick || !self.quick
+        } else {
+            self.experiments.contains(&experiment)
         }
-        println!(
-            "    consistency          {}",
-            if violations.is_empty() { "all invariants hold" } else { "VIOLATED" }
-        );
-        for violation in violations {
-            println!("      {violation}");
+    }
+
+    /// All about one style.
+    async fn examine(&self, style: &'static Style, report: &mut Report) -> anyhow::Result<()> {
+        let mut figures = self.run_through(style).await?;
+        let cost = self.count_cost(style).await?;
+        report.setup.without_statements = cost.without_statements;
+        (figures.cost, figures.trace) = (cost.cost, cost.trace);
+        let violations = &mut figures.violations;
+        violations.extend(cost.violations);
+        if let Some(limit) = self.limit.as_ref().filter(|_| self.wants(Experiment::Throughput)) {
+            let measured = self.measure_throughput(style, limit, violations).await;
+            let (throughput, runs) = or_note("throughput", measured, violations);
+            figures.throughput = throughput;
+            let empty = LimitFigures { clients: limit::CLIENTS, orders_per_s: Vec::new() };
+            report.limit.get_or_insert(empty).orders_per_s.extend(runs);
         }
+        if self.wants(Experiment::Availability) {
+            let outages = availability::measure(style, self.sandbox, self.seed, violations).await;
+            figures.availability = or_note("availability", outages, violations);
+        }
+        if self.wants(Experiment::Freshness) && style.features.has_replicas {
+            let measured = self.measure_freshness(style, violations).await;
+            figures.freshness = or_note("freshness", measured.map(Some), violations);
+        }
+        report.styles.push(figures);
+        Ok(())
+    }
+
+    /// What is measured on one deployment: the scenario, how long orders take, what services need of the machine.
+    async fn run_through(&self, style: &'static Style) -> anyhow::Result<StyleFigures> {
+        progress(&format!("starting {}", style.name));
+        let stage = Stage::set(style, self.sandbox, Options::default()).await?;
+        let mut figures = StyleFigures {
+            style: style.name.to_owned(),
+            ready_after_s: stage.ready_after.as_secs_f64(),
+            memory: memory::measure(&stage.deployment).await?,
+            scenario: scenario::run(&stage).await?,
+            ..StyleFigures::default()
+        };
+        if self.wants(Experiment::Latency) {
+            progress(&format!("{}: how long orders take", style.name));
+            let plan = if self.quick { &latency::QUICK } else { &latency::FULL };
+            figures.latency = latency::measure(&stage, plan, self.seed).await?;
+        }
+        figures.violations = stage.rest().await?;
+        if self.wants(Experiment::Idle) {
+            progress(&format!("{}: nothing to do", style.name));
+            let watched = idle::measure(&stage, &self.sandbox.postgres).await;
+            figures.idle = or_note("idle", watched.map(Some), &mut figures.violations);
+        }
+        let end = memory::measure(&stage.deployment).await?;
+        figures.memory = memory::at_most(figures.memory, &end);
+        stage.deployment.stop().await?;
+        Ok(figures)
+    }
+
+    async fn count_cost(&self, style: &'static Style) -> anyhow::Result<cost::Found> {
+        let orders = if self.quick { 20 } else { 100 };
+        progress(&format!("{}: {orders} orders with tracing on", style.name));
+        let receiver = Receiver::start().await?;
+        let options = Options { traces: Some(receiver.endpoint().clone()), ..Options::default() };
+        let stage = Stage::set(style, self.sandbox, options).await?;
+        cost::measure(stage, &receiver, orders).await
+    }
+
+    async fn measure_throughput(
+        &self,
+        style: &'static Style,
+        limit: &Limit,
+        violations: &mut Vec<String>,
+    ) -> anyhow::Result<(Vec<ThroughputFigures>, Vec<f64>)> {
+        progress(&format!("{}: as many orders as it can", style.name));
+        let receiver = Receiver::start().await?;
+        let options = Options {
+            traces: Some(receiver.endpoint().clone()),
+            settings: vec![("OTEL_TRACES_SAMPLER_ARG", TRACES_SAMPLED.to_string())],
+            ..Options::default()
+        };
+        let stage = Stage::set(style, self.sandbox, options).await?;
+        let (deployment, postgres, api) = (&stage.deployment, &self.sandbox.postgres, &stage.api);
+        let users = load::create_users(api).await?;
+        let bench = Bench { deployment, postgres, limit, api, users };
+        let found = throughput::measure(&bench, &self.throughput_plan()).await?;
+        violations.extend(stage.rest().await?);
+        stage.deployment.stop().await?;
+        Ok(found)
+    }
+
+    fn throughput_plan(&self) -> throughput::Plan {
+        let quick = self.quick;
+        throughput::Plan {
+            in_flight: if quick { vec![64] } else { vec![1, 4, 16, 64, 256] },
+            rounds: if quick { 1 } else { 3 },
+            warm_up: Duration::from_secs(1),
+            measured: Duration::from_secs(if quick { 2 } else { 3 }),
+            limit: Duration::from_secs(if quick { 1 } else { 2 }),
+            seed: self.seed,
+        }
+    }
+
+    async fn measure_freshness(
+        &self,
+        style: &'static Style,
+        violations: &mut Vec<String>,
+    ) -> anyhow::Result<FreshnessFigures> {
+        progress(&format!("{}: profiles change under load", style.name));
+        let stage = Stage::set(style, self.sandbox, Options::default()).await?;
+        let found = freshness::measure(&stage, self.seed).await?;
+        violations.extend(stage.rest().await?);
+        stage.deployment.stop().await?;
+        Ok(found)
     }
 }
 
-fn failed(steps: &[Step]) -> usize {
-    steps.iter().filter(|step| step.failure.is_some()).count()
+/// What an experiment found; if it failed, that is noted as what is wrong, and the others' figures are not lost with it.
+fn or_note<T: Default>(what: &str, outcome: anyhow::Result<T>, violations: &mut Vec<String>) -> T {
+    outcome.unwrap_or_else(|error| {
+        violations.push(format!("the experiment {what} failed: {error:#}"));
+        T::default()
+    })
 }
 
 /// Says on standard error what is going on, so that the report on standard output stays clean.
 fn progress(what: &str) {
     eprintln!("... {what}");
-    let _ = std::io::stdout().flush();
 }

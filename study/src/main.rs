@@ -1,8 +1,10 @@
-//! `study`: brings a style up, compares, checks.
+//! `study`: brings a style up, compares, checks, tortures.
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    study::cli::main().await
+use tokio::runtime::Runtime;
+
+fn main() -> ExitCode {
+    study::serve::close_inherited_files();
+    Runtime::new().expect("a runtime").block_on(study::cli::main())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -15,6 +15,9 @@ use crate::serve::END_WITH_PARENT;
 
 /// How long a service may take to stop when asked to.
 const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// How much of a log is shown with an error.
+const LAST_LINES: usize = 15;
 
 /// What a service may know of its surroundings.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE"];
@@ -26,17 +29,19 @@ pub(crate) struct ServiceProcess {
 }
 
 impl ServiceProcess {
-    /// Starts `study serve <style> <service>` with `environment` and nothing else of its settings; logs go to `log`.
+    /// Starts `study serve <style> <what>`, a service or something that is done once, with `environment` and nothing else of
+    /// its settings; logs go to `log`.
     pub(crate) fn start(
         style: &str,
-        service: &str,
+        what: &str,
         environment: &[(&'static str, String)],
         log: &Path,
     ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
         let lines = File::options().create(true).append(true).open(log).context("opening the log")?;
         let child = Command::new(program)
-            .args(["serve", style, service])
+            .args(["serve", style])
+            .args(what.split_whitespace())
             // What happens to be set around us must not change what is measured.
             .env_clear()
             .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
@@ -48,13 +53,18 @@ impl ServiceProcess {
             // A group of its own: Ctrl-C is for us, and we stop the services in order.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("starting {service}"))?;
+            .with_context(|| format!("starting {what}"))?;
         Ok(Self { child, log: log.to_owned() })
     }
 
     /// Whether it has ended, and how.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
+    }
+
+    /// The process's id, while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Sends it a signal.
@@ -65,7 +75,20 @@ impl ServiceProcess {
 
     /// `kill -9`, and waits until it is gone.
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
-        Ok(self.child.kill().await?)
+        // There is nothing to kill about one that has ended by itself.
+        if self.ended().is_none() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until it ends by itself, without an error.
+    pub(crate) async fn succeed(mut self, what: &str, longest: Duration) -> anyhow::Result<()> {
+        let status = self.wait(longest).await?;
+        if !status.success() {
+            bail!("{what} ended with {status}:\n{}", self.last_words());
+        }
+        Ok(())
     }
 
     /// Waits until it ends by itself.
@@ -87,10 +110,15 @@ impl ServiceProcess {
 
     /// The last lines it logged.
     pub(crate) fn last_words(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        last_lines(&self.log)
     }
+}
+
+/// The last lines of a log; none if it cannot be read.
+pub(crate) fn last_lines(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
 /// `Child::wait` closes standard input first, which would end the service; waiting must not.

@@ -94,7 +94,7 @@ pub async fn run(
     let reply = api.order(UserId(i64::MAX), 90, &[]).await?;
     let request = format!("POST /orders {}", json!({"userId": i64::MAX, "price": 90}));
     let unknown = (StatusCode::NOT_FOUND, json!({"code": "account-not-found"}));
-    done(step("an order of nobody is refused", &request, &reply, unknown));
+    done(step("an order of an unknown user is refused", &request, &reply, unknown));
     Ok(steps)
 }
 

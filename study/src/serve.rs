@@ -9,6 +9,24 @@ use crate::styles::Served;
 /// Set by whoever wants the service to end with it: the service then ends when its standard input does.
 pub const END_WITH_PARENT: &str = "STUDY_END_WITH_PARENT";
 
+/// Closes what a service inherited beside its standard streams. To be called before anything is opened.
+///
+/// librdkafka's in-memory broker does not open its connections close-on-exec, as the standard library does. A service that was
+/// started while clients are connected would keep the broker's end of their connections open when the broker closes them, and
+/// those clients would wait for answers that nobody gives.
+pub fn close_inherited_files() {
+    if std::env::var_os(END_WITH_PARENT).is_none() {
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir("/dev/fd") else { return };
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let inherited: Vec<i32> = numbers.filter(|number| *number > 2).collect();
+    for file in inherited {
+        // The directory was among them, and is closed already.
+        let _ = nix::unistd::close(file);
+    }
+}
+
 /// Runs the service until it is told to stop, or until its parent is gone.
 ///
 /// # Errors

@@ -41,8 +41,9 @@ pub(crate) async fn up(style: &'static Style, listen: SocketAddr) -> anyhow::Res
         _ = interrupt.recv() => return Ok(()),
     };
     println!(
-        "sandbox {}, mail in {}",
+        "sandbox {}, {}, mail in {}",
         sandbox.postgres.describe(),
+        sandbox.kafka.describe(),
         sandbox.directory().join("mail").display()
     );
     println!("API documentation {}api-docs", deployment.gateway());
@@ -79,8 +80,8 @@ pub(crate) async fn check(addresses: Option<PathBuf>) -> anyhow::Result<bool> {
     }
     let style = &addresses.style;
     match violations.len() {
-        // The promises made to clients (invariant 4) are known to those clients only.
-        0 => println!("{style}: all invariants hold, as far as databases and mailbox tell"),
+        // What was promised to clients is known to those clients only.
+        0 => println!("{style}: all invariants hold, as far as database, mailbox and broker tell"),
         count => println!("{style}: {count} violations"),
     }
     Ok(violations.is_empty())

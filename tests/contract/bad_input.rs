@@ -102,7 +102,7 @@ async fn a_path_that_does_not_exist_is_not_found(stage: &mut Stage) -> Outcome {
         for path in
             ["/", "/nowhere", "/orders/", "/orders/1/2", "/billing", "/billing/user/", "/api-docs/nowhere"]
         {
-            probe.refused(&api, (Method::GET, path), &[], "", refusal(404, "not-found")).await?;
+            probe.refused(&api, (Method::GET, path), &[], "", refusal(404, "no-such-path")).await?;
         }
     }
     probe.conclude()

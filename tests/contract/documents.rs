@@ -1,14 +1,14 @@
 //! The OpenAPI documents: checked in as the code has them, complete, true to the contract, and there to be browsed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
+use jsonschema::Draft;
 use reqwest::{Client, Response, Url};
 use serde_json::Value;
 use study::{STYLES, Service, Style};
 
-use super::Findings;
+use super::{Findings, conforms, validator};
 use crate::harness::{Outcome, Stage, Suite, cases, workspace_root};
 
 /// The contract's table, and what each row may be answered with. Beside these, whatever takes a body may refuse it by its
@@ -33,11 +33,12 @@ type Check = fn(&Style) -> Outcome;
 
 pub fn register(suite: &mut Suite) {
     for style in STYLES {
-        let checks: [(&str, Check); 4] = [
+        let checks: [(&str, Check); 5] = [
             ("the_documents_that_are_checked_in_are_what_the_code_says", checked_in),
             ("every_operation_is_described_and_so_are_its_problems", every_operation_is_described),
             ("the_gateway_has_the_paths_methods_and_answers_of_the_contract", gateway_is_the_contract),
             ("only_the_services_own_documents_know_an_order_id", order_id_is_internal),
+            ("every_example_is_one", every_example_is_one),
         ];
         for (name, check) in checks {
             suite.trial(format!("{}::documents::{name}", style.name), async move || check(style));
@@ -64,7 +65,7 @@ pub fn methods(document: &Value) -> anyhow::Result<BTreeMap<String, BTreeSet<Str
 }
 
 /// Method, path and description of every operation in `document`.
-fn operations(document: &Value) -> anyhow::Result<Vec<(String, String, &Value)>> {
+pub fn operations(document: &Value) -> anyhow::Result<Vec<(String, String, &Value)>> {
     let paths = document["paths"].as_object().context("no paths")?;
     let items = paths
         .iter()
@@ -75,17 +76,27 @@ fn operations(document: &Value) -> anyhow::Result<Vec<(String, String, &Value)>>
 fn checked_in(style: &Style) -> Outcome {
     let mut findings = Findings::default();
     for (service, document) in (style.api_documents)() {
-        let path = PathBuf::from_iter(["api-specs", style.name, &format!("{service}.openapi.yaml")]);
-        let (file, generated) = (workspace_root().join(&path), document.to_yaml()?);
-        if std::env::var_os("UPDATE_SPECS").is_some() {
-            std::fs::create_dir_all(file.parent().context("a file in a folder")?)?;
-            std::fs::write(&file, &generated)?;
-        }
-        let same = std::fs::read_to_string(&file).is_ok_and(|checked_in| checked_in == generated);
-        let outcome = if same { Ok(()) } else { Err(anyhow::anyhow!("is not what the code says")) };
-        findings.note(path.display(), outcome);
+        let file = format!("{service}.openapi.yaml");
+        findings.note(&file, is_checked_in(style, &file, &document.to_yaml()?));
     }
-    findings.conclude().context("regenerate with: UPDATE_SPECS=1 cargo test --release -p tests -- checked_in")
+    findings.conclude()
+}
+
+/// Compares a generated document with the file that is checked in, or writes that file if told to.
+pub fn is_checked_in(style: &Style, file: &str, generated: &str) -> Outcome {
+    let path = workspace_root().join("api-specs").join(style.name).join(file);
+    if std::env::var_os("UPDATE_SPECS").is_some() {
+        std::fs::create_dir_all(path.parent().context("a file in a folder")?)?;
+        std::fs::write(&path, generated)?;
+    }
+    let same = std::fs::read_to_string(&path).is_ok_and(|checked_in| checked_in == generated);
+    ensure!(
+        same,
+        "api-specs/{}/{file} is not what the code says; regenerate with: UPDATE_SPECS=1 cargo test --release -p tests -- \
+         checked_in",
+        style.name
+    );
+    Ok(())
 }
 
 fn every_operation_is_described(style: &Style) -> Outcome {
@@ -177,6 +188,20 @@ fn request_fields(document: &Value, path: &str) -> anyhow::Result<BTreeSet<Strin
     };
     let fields = schema["properties"].as_object().context("no request body with fields")?;
     Ok(fields.keys().cloned().collect())
+}
+
+fn every_example_is_one(style: &Style) -> Outcome {
+    let mut findings = Findings::default();
+    for service in Service::ALL {
+        let document = document(style, service)?;
+        for (name, schema) in document["components"]["schemas"].as_object().context("no schemas")? {
+            if let Some(example) = schema.get("example") {
+                let valid = validator(&document, schema, Draft::Draft202012);
+                findings.note(name, valid.and_then(|valid| conforms(&valid, example)));
+            }
+        }
+    }
+    findings.conclude()
 }
 
 async fn every_service_serves_its_document_and_a_page_that_needs_no_other_host(stage: &mut Stage) -> Outcome {

@@ -12,9 +12,22 @@ use study::{Api, Service};
 use crate::harness::{Outcome, Stage, Suite, cases};
 
 /// How long it may take until a service that is back is used again.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(30);
 
 pub fn register(suite: &mut Suite) {
+    cases!(
+        suite,
+        "away",
+        // Who asks would ask the frozen one.
+        where |features| features.has_messages() && features.cost_of_a_paid_order.gets == 0,
+        [an_instance_that_freezes_keeps_neither_its_partitions_nor_its_outbox]
+    );
+    cases!(
+        suite,
+        "away",
+        where |features| !features.orders_wait_for_billing,
+        [a_known_outcome_needs_nobody_else]
+    );
     cases!(
         suite,
         "away",
@@ -23,11 +36,22 @@ pub fn register(suite: &mut Suite) {
             while_notification_is_away_orders_are_paid_and_the_email_follows,
             while_the_order_service_is_away_the_rest_goes_on,
             a_billing_that_hangs_does_not_hold_up_clients_past_their_wait,
-            a_known_outcome_needs_nobody_else,
             a_notification_that_hangs_does_not_hide_that_the_order_is_paid,
             a_gateway_stays_ready_whoever_hangs_behind_it,
         ]
     );
+}
+
+async fn an_instance_that_freezes_keeps_neither_its_partitions_nor_its_outbox(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user_with(1_000).await?;
+    ensure!(stage.api.order(user, 10, &[]).await?.status == StatusCode::CREATED);
+    stage.deployment.start_replica(Service::Billing).await?;
+    stage.deployment.signal(Service::Billing, Signal::SIGSTOP)?;
+    let reply = stage.api.order(user, 10, &[]).await?;
+    stage.deployment.signal(Service::Billing, Signal::SIGCONT)?;
+    ensure!(reply.status == StatusCode::CREATED, "{reply:?}");
+    ensure!(stage.api.order(user, 10, &[]).await?.status == StatusCode::CREATED);
+    Ok(())
 }
 
 fn refused(reply: &study::Reply) -> Outcome {
@@ -49,7 +73,7 @@ async fn while_billing_is_away_orders_are_refused_at_once_or_decided_later(stage
             refused(&reply)?;
         } else {
             ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
-            requests += 1;
+            requests += usize::from(!stage.style.features.orders_wait_for_billing);
         }
     }
     let orders = stage.api.get(&format!("/orders?userId={user}")).await?;
@@ -105,7 +129,9 @@ async fn while_the_order_service_is_away_the_rest_goes_on(stage: &mut Stage) -> 
 async fn a_billing_that_hangs_does_not_hold_up_clients_past_their_wait(stage: &mut Stage) -> Outcome {
     let user = stage.api.create_user_with(90).await?;
     // The first withdrawal meets a billing that takes it, and then longer than the client waits to answer.
-    stage.deployment.arm(Service::Billing, "billing::withdrawal_committed", "1*sleep(1500)").await?;
+    stage.check_at_rest().await?;
+    let point = stage.style.features.points.withdrawal_committed;
+    stage.deployment.arm(Service::Billing, point, "1*sleep(1500)").await?;
     let key = [("prefer", "wait=1"), ("idempotency-key", "k")];
     let slow = stage.api.order(user, 90, &key).await?;
     ensure!(
@@ -130,7 +156,7 @@ async fn a_billing_that_hangs_does_not_hold_up_clients_past_their_wait(stage: &m
 async fn a_notification_that_hangs_does_not_hide_that_the_order_is_paid(stage: &mut Stage) -> Outcome {
     let user = stage.api.create_user_with(90).await?;
     stage.deployment.signal(Service::Notification, Signal::SIGSTOP)?;
-    let reply = stage.api.order(user, 90, &[("prefer", "wait=1")]).await;
+    let reply = stage.api.order(user, 90, &[("prefer", "wait=5")]).await;
     stage.deployment.signal(Service::Notification, Signal::SIGCONT)?;
     let reply = reply?;
     ensure!(reply.status == StatusCode::CREATED, "{reply:?}");

@@ -6,17 +6,18 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use domain::{Operation, RequestId};
 use nix::sys::signal::Signal;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use study::client::eventually;
 use study::{Api, STYLES, Service};
 use tokio::task::JoinSet;
 
+use super::barrier::Barrier;
 use crate::harness::{Outcome, Stage, Suite, cases};
 
 /// How long a service may take to get to its crash point, or the system to get over it.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(30);
 
 pub fn register(suite: &mut Suite) {
     for style in STYLES {
@@ -28,13 +29,20 @@ pub fn register(suite: &mut Suite) {
     cases!(
         suite,
         "crashes",
+        where |features| features.orchestrates,
+        [
+            an_order_that_can_never_be_finished_does_not_hold_up_the_others,
+            a_reply_that_is_lost_does_not_charge_twice,
+        ]
+    );
+    cases!(
+        suite,
+        "crashes",
         [
             a_user_who_registers_while_the_order_is_under_way_pays_for_it_once_or_not_at_all,
             an_address_that_changes_between_a_crash_and_recovery_makes_no_second_email,
-            an_order_that_can_never_be_finished_does_not_hold_up_the_others,
             emails_that_cannot_be_handed_over_do_not_hold_up_pending_orders,
             an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_the_order_later,
-            a_reply_that_is_lost_does_not_charge_twice,
             a_gateway_that_dies_while_clients_wait_loses_no_order,
             // An attempt may take four fifths of it; here one must not end before billing wakes up.
             #[settings(&[("RECOVERY_AFTER_MS", "10000")])]
@@ -46,14 +54,15 @@ pub fn register(suite: &mut Suite) {
 /// Two orders over the same sum on a balance for one: the crash meets a paid one and a refused one.
 async fn dies_at(stage: &mut Stage, service: Service, crash_point: &str) -> Outcome {
     let user = stage.api.create_user_with(100).await?;
+    // What has led here must not lead to the crash point itself.
+    stage.check_at_rest().await?;
     for (key, status, title) in [
         ("first", StatusCode::CREATED, "Order is paid"),
         ("second", StatusCode::PRECONDITION_FAILED, "Not enough money"),
     ] {
         stage.deployment.arm(service, crash_point, "panic").await?;
-        let headers = [("idempotency-key", key)];
         // Whatever it is: the client may hear of the crash or not.
-        let heard = stage.api.order(user, 90, &headers).await;
+        let heard = stage.api.order(user, 90, &[("idempotency-key", key), ("prefer", "wait=5")]).await;
         let end = stage.deployment.wait_end(service, SOON).await;
         let end = end.with_context(|| {
             format!("{service:?} did not get to {crash_point}; the client heard {heard:?}")
@@ -73,7 +82,7 @@ async fn dies_at(stage: &mut Stage, service: Service, crash_point: &str) -> Outc
         .await?;
         stage.check_at_rest().await?;
         // ... and a client that asks again is told what it would have been told.
-        let again = stage.api.order(user, 90, &headers).await?;
+        let again = stage.api.order(user, 90, &[("idempotency-key", key)]).await?;
         ensure!(again.status == status, "{again:?}, heard {heard:?}");
         ensure!(again.body["orderId"] == order.body["id"], "{again:?}, but the order is {order:?}");
         let emails = stage.api.emails(user).await?;
@@ -83,16 +92,21 @@ async fn dies_at(stage: &mut Stage, service: Service, crash_point: &str) -> Outc
     Ok(())
 }
 
-/// Waits until an order of `user` is pending: stored, and on its way. Asks the database, since a crash point that sleeps may
-/// hold up its whole process.
+/// Waits until an order of `user` is pending: stored, and on its way.
 async fn pending_order(stage: &Stage, user: domain::UserId) -> Outcome {
+    stored_order(stage, user, "pending").await
+}
+
+/// Waits until an order of `user` is stored, in a status like `status`. Asks the database, since a crash point that sleeps
+/// may hold up its whole process.
+async fn stored_order(stage: &Stage, user: domain::UserId, status: &str) -> Outcome {
     let auditor = PgPool::connect(stage.deployment.addresses.auditor.as_str()).await?;
     let found = eventually(SOON, async || {
-        let pending = sqlx::query_scalar(
-            r#"select exists (select from "order".orders where user_id = $1 and status = 'pending')"#,
+        let stored = sqlx::query_scalar(
+            r#"select exists (select from "order".orders where user_id = $1 and status like $2)"#,
         );
-        let pending: bool = pending.bind(user.0).fetch_one(&auditor).await?;
-        ensure!(pending, "no order of user {user} is pending");
+        let stored: bool = stored.bind(user.0).bind(status).fetch_one(&auditor).await?;
+        ensure!(stored, "no order of user {user} is {status}");
         Ok(())
     })
     .await;
@@ -104,21 +118,32 @@ async fn an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_t
     stage: &mut Stage,
 ) -> Outcome {
     let user = stage.api.create_user_with(90).await?;
-    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
+    let barrier = Barrier::at_account(stage, user).await?;
     let api = stage.api.clone();
-    let client = tokio::spawn(async move { api.order(user, 90, &[("idempotency-key", "k")]).await });
+    let client =
+        tokio::spawn(
+            async move { api.order(user, 90, &[("idempotency-key", "k"), ("prefer", "wait=5")]).await },
+        );
     pending_order(stage, user).await?;
     stage.deployment.kill(Service::Order).await?;
-    let heard = client.await??;
-    ensure!(
-        heard.status == StatusCode::SERVICE_UNAVAILABLE && heard.header("retry-after").is_some(),
-        "{heard:?}"
-    );
-    ensure!(
-        heard.body["idempotencyKey"] == "k",
-        "without a key of its own a client could not ask again: {heard:?}"
-    );
-    stage.deployment.start_service(Service::Order).await?;
+    barrier.lift().await?;
+    if stage.style.features.orchestrates {
+        let heard = client.await??;
+        ensure!(
+            heard.status == StatusCode::SERVICE_UNAVAILABLE && heard.header("retry-after").is_some(),
+            "{heard:?}"
+        );
+        ensure!(
+            heard.body["idempotencyKey"] == "k",
+            "without a key of its own a client could not ask again: {heard:?}"
+        );
+        stage.deployment.start_service(Service::Order).await?;
+    } else {
+        stage.deployment.start_service(Service::Order).await?;
+        // The client does not wait for the order service, but for a message.
+        let heard = client.await??;
+        ensure!(matches!(heard.status, StatusCode::CREATED | StatusCode::ACCEPTED), "{heard:?}");
+    }
     let outcome = stage.api.outcome(Api::order_request("k"), SOON).await?;
     ensure!(outcome.body["status"] == "paid", "{outcome:?}");
     Ok(())
@@ -137,7 +162,7 @@ async fn a_reply_that_is_lost_does_not_charge_twice(stage: &mut Stage) -> Outcom
 
 async fn a_gateway_that_dies_while_clients_wait_loses_no_order(stage: &mut Stage) -> Outcome {
     let user = stage.api.create_user_with(800).await?;
-    stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
+    let barrier = Barrier::at_account(stage, user).await?;
     let mut clients = JoinSet::new();
     for number in 0..4 {
         let api = stage.api.clone();
@@ -146,6 +171,7 @@ async fn a_gateway_that_dies_while_clients_wait_loses_no_order(stage: &mut Stage
     }
     pending_order(stage, user).await?;
     stage.deployment.kill(Service::Gateway).await?;
+    barrier.lift().await?;
     while clients.join_next().await.transpose()?.is_some() {}
     stage.deployment.start_service(Service::Gateway).await?;
     for number in 0..4 {
@@ -156,22 +182,33 @@ async fn a_gateway_that_dies_while_clients_wait_loses_no_order(stage: &mut Stage
     Ok(())
 }
 
+/// Stops `service`, and lets the withdrawal that it waits for go on only when it has been told.
+async fn stop_at_work(stage: &mut Stage, service: Service, barrier: Barrier) -> Outcome {
+    stage.deployment.signal(service, Signal::SIGTERM)?;
+    barrier.lift().await?;
+    stage.deployment.stop_service(service).await
+}
+
 async fn a_service_that_is_asked_to_stop_answers_what_it_has_begun(stage: &mut Stage) -> Outcome {
-    for service in [Service::Gateway, Service::Order] {
+    // Without an orchestrator, nobody but the gateway has a client waiting.
+    let services = [Service::Gateway, Service::Order];
+    let services = if stage.style.features.orchestrates { &services[..] } else { &services[..1] };
+    for &service in services {
         let user = stage.api.create_user_with(800).await?;
-        stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
+        let barrier = Barrier::at_account(stage, user).await?;
         let api = stage.api.clone();
         let client = tokio::spawn(async move { api.order(user, 100, &[]).await });
         pending_order(stage, user).await?;
-        stage.deployment.stop_service(service).await?;
+        stop_at_work(stage, service, barrier).await?;
         let reply = client.await??;
         ensure!(reply.status == StatusCode::CREATED, "{service:?} stopped: {reply:?}");
         if service == Service::Order {
             stage.deployment.start_service(service).await?;
-            stage.deployment.arm(Service::Billing, "billing::withdrawal_received", "1*sleep(900)").await?;
+            let barrier = Barrier::at_account(stage, user).await?;
             let reply = stage.api.order(user, 100, &[("prefer", "respond-async")]).await?;
             ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
-            stage.deployment.stop_service(service).await?;
+            pending_order(stage, user).await?;
+            stop_at_work(stage, service, barrier).await?;
             // Nobody is there to recover it: the order service has finished it before it stopped.
             ensure!(stage.api.balance(user).await? == 600);
             ensure!(stage.api.emails(user).await?.len() == 2);
@@ -185,10 +222,13 @@ async fn a_user_who_registers_while_the_order_is_under_way_pays_for_it_once_or_n
     stage: &mut Stage,
 ) -> Outcome {
     let nobody_yet = domain::UserId(stage.api.create_user().await?.0 + 1);
-    stage.deployment.arm(Service::Order, "order::pending", "1*sleep(900)").await?;
+    stage.check_at_rest().await?;
+    let point = stage.style.features.points.order_pending;
+    stage.deployment.arm(Service::Order, point, "1*sleep(900)").await?;
     let api = stage.api.clone();
     let early = tokio::spawn(async move { api.order(nobody_yet, 70, &[("idempotency-key", "k")]).await });
-    pending_order(stage, nobody_yet).await?;
+    // Where billing was asked first, it has ended already.
+    stored_order(stage, nobody_yet, "%").await?;
     ensure!(stage.api.create_user_with(100).await? == nobody_yet);
     let repeated = stage.api.order(nobody_yet, 70, &[("idempotency-key", "k")]).await?;
     let early = early.await??;
@@ -203,13 +243,15 @@ async fn an_address_that_changes_between_a_crash_and_recovery_makes_no_second_em
     stage: &mut Stage,
 ) -> Outcome {
     let user = stage.api.create_user_with(90).await?;
-    stage.deployment.arm(Service::Order, "order::email_handed_over", "panic").await?;
-    drop(stage.api.order(user, 90, &[]).await);
-    stage.deployment.wait_end(Service::Order, SOON).await?;
-    let moved = json!({"email": "moved@example.org"}).to_string();
-    let updated = stage.api.send(Method::PUT, &format!("/billing/user/{user}"), &[], moved).await?;
+    stage.check_at_rest().await?;
+    let (service, point) = stage.style.features.points.email_committed;
+    stage.deployment.arm(service, point, "panic").await?;
+    drop(stage.api.order(user, 90, &[("prefer", "wait=5")]).await);
+    stage.deployment.wait_end(service, SOON).await?;
+    let moved = json!({"email": "moved@example.org"});
+    let updated = stage.api.update_profile(user, &moved, &[]).await?;
     ensure!(updated.status == StatusCode::OK, "{updated:?}");
-    stage.deployment.start_service(Service::Order).await?;
+    stage.deployment.start_service(service).await?;
     stage.check_at_rest().await?;
     ensure!(stage.api.emails(user).await?.len() == 1);
     Ok(())
@@ -259,13 +301,14 @@ async fn emails_that_cannot_be_handed_over_do_not_hold_up_pending_orders(stage: 
     let mut clients = JoinSet::new();
     for _ in 0..40 {
         let api = stage.api.clone();
-        clients.spawn(async move { api.order(user, 1, &[("prefer", "wait=30")]).await });
+        clients.spawn(async move { api.order(user, 1, &[]).await });
     }
     while let Some(reply) = clients.join_next().await.transpose()? {
         ensure!(reply?.status == StatusCode::CREATED);
     }
-    stage.deployment.arm(Service::Order, "order::pending", "panic").await?;
-    drop(stage.api.order(user, 50, &[("idempotency-key", "k")]).await);
+    let point = stage.style.features.points.order_pending;
+    stage.deployment.arm(Service::Order, point, "panic").await?;
+    drop(stage.api.order(user, 50, &[("idempotency-key", "k"), ("prefer", "wait=1")]).await);
     stage.deployment.wait_end(Service::Order, SOON).await?;
     stage.deployment.start_service(Service::Order).await?;
     let outcome = stage.api.outcome(Api::order_request("k"), SOON).await?;

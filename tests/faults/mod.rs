@@ -1,11 +1,16 @@
 //! What breaks, and what must hold all the same.
 
+mod asking;
 mod away;
+mod barrier;
 mod checker;
 mod crashes;
 mod database;
 mod mail;
+mod messages;
+mod mistakes;
 mod program;
+mod replicas;
 mod smuggling;
 
 use crate::harness::Suite;
@@ -14,6 +19,10 @@ pub fn register(suite: &mut Suite) {
     crashes::register(suite);
     away::register(suite);
     mail::register(suite);
+    messages::register(suite);
+    mistakes::register(suite);
+    asking::register(suite);
+    replicas::register(suite);
     database::register(suite);
     checker::register(suite);
     smuggling::register(suite);

@@ -19,6 +19,8 @@ use tokio::process::{Child, Command};
 use crate::harness::{Outcome, Suite};
 
 const SOON: Duration = Duration::from_secs(30);
+/// How long a sandbox may take to come up: four at a time may each start an Apache Kafka of their own.
+const UP_MAX: Duration = Duration::from_mins(3);
 
 pub fn register(suite: &mut Suite) {
     for style in STYLES {
@@ -60,7 +62,7 @@ async fn up(style: &Style) -> anyhow::Result<Up> {
     let mut child = study(&["up", style.name, "--listen", &listen])?.spawn()?;
     let mut output = BufReader::new(child.stdout.take().context("standard output")?).lines();
     let mut lines = Vec::new();
-    while let Some(line) = tokio::time::timeout(SOON, output.next_line()).await?? {
+    while let Some(line) = tokio::time::timeout(UP_MAX, output.next_line()).await?? {
         lines.push(line);
         if lines.iter().any(|line| line.starts_with("ready ")) {
             break;
@@ -84,7 +86,7 @@ async fn up_and_check(style: &'static Style) -> Outcome {
         "{:?}",
         running.lines
     );
-    let api = Api::new(format!("{}/", running.gateway).parse()?);
+    let api = Api::new(format!("{}/", running.gateway).parse()?).patient();
     let user = api.create_user_with(90).await?;
     ensure!(api.order(user, 90, &[]).await?.status == StatusCode::CREATED);
 

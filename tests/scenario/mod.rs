@@ -1,5 +1,6 @@
 //! What every style must do for its users, one way or another.
 
+mod cost;
 mod hang_ups;
 mod idempotency;
 mod operations;
@@ -16,4 +17,5 @@ pub fn register(suite: &mut Suite) {
     idempotency::register(suite);
     hang_ups::register(suite);
     operations::register(suite);
+    cost::register(suite);
 }

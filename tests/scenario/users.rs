@@ -1,8 +1,9 @@
 //! Users: their profiles and their money.
 
-use anyhow::ensure;
-use reqwest::{Method, StatusCode};
-use serde_json::json;
+use anyhow::{Context as _, ensure};
+use domain::UserId;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 
@@ -20,21 +21,16 @@ pub fn register(suite: &mut Suite) {
     );
 }
 
-async fn put(
-    stage: &Stage,
-    path: &str,
-    headers: &[(&str, &str)],
-    email: &str,
-) -> anyhow::Result<study::Reply> {
-    let body = json!({"firstName": "Olga", "email": email, "phone": "1"}).to_string();
-    stage.api.send(Method::PUT, path, headers, body).await
+fn olga(email: &str) -> Value {
+    json!({"firstName": "Olga", "email": email, "phone": "1"})
 }
 
 async fn a_profile_is_replaced_as_a_whole_and_its_version_grows(stage: &mut Stage) -> Outcome {
-    let path = format!("/billing/user/{}", stage.api.create_user_with(5).await?);
+    let user = stage.api.create_user_with(5).await?;
+    let path = format!("/billing/user/{user}");
     let before = stage.api.get(&path).await?;
     ensure!(before.header("etag") == Some("\"1\"") && before.body["version"] == 1, "{before:?}");
-    let after = put(stage, &path, &[], "olga@example.org").await?;
+    let after = stage.api.update_profile(user, &olga("olga@example.org"), &[]).await?;
     let mut expected = before.body.clone();
     for (member, value) in [
         ("firstName", json!("Olga")),
@@ -51,14 +47,15 @@ async fn a_profile_is_replaced_as_a_whole_and_its_version_grows(stage: &mut Stag
 }
 
 async fn a_profile_of_another_version_is_not_replaced(stage: &mut Stage) -> Outcome {
-    let path = format!("/billing/user/{}", stage.api.create_user().await?);
-    let stale = put(stage, &path, &[("if-match", "\"2\"")], "one@example.org").await?;
+    let user = stage.api.create_user().await?;
+    let (one, two) = (olga("one@example.org"), olga("two@example.org"));
+    let stale = stage.api.update_profile(user, &one, &[("if-match", "\"2\"")]).await?;
     ensure!(
         stale.status == StatusCode::PRECONDITION_FAILED && stale.code() == Some("version-mismatch"),
         "{stale:?}"
     );
     for matching in ["\"1\"", "2", "*"] {
-        let fresh = put(stage, &path, &[("if-match", matching)], "two@example.org").await?;
+        let fresh = stage.api.update_profile(user, &two, &[("if-match", matching)]).await?;
         ensure!(fresh.status == StatusCode::OK, "{matching}: {fresh:?}");
     }
     Ok(())
@@ -76,17 +73,17 @@ async fn usernames_and_email_addresses_are_unique_without_regard_to_case(stage: 
         ensure!(refused.status == StatusCode::CONFLICT && refused.code() == Some(code), "{refused:?}");
     }
     let other = create(user("bob", "bob@example.org")).await?;
-    let path = format!("/billing/user/{}", other.body["userId"]);
-    let taken = put(stage, &path, &[], "ann@Example.org").await?;
+    let bob = UserId(other.body["userId"].as_i64().context("userId is missing")?);
+    let taken = stage.api.update_profile(bob, &olga("ann@Example.org"), &[]).await?;
     ensure!(taken.status == StatusCode::CONFLICT && taken.code() == Some("email-taken"), "{taken:?}");
-    ensure!(stage.api.get(&path).await?.body["version"] == 1);
+    ensure!(stage.api.get(&format!("/billing/user/{bob}")).await?.body["version"] == 1);
     Ok(())
 }
 
 async fn an_unknown_user_has_no_account(stage: &mut Stage) -> Outcome {
-    let nobody = domain::UserId(987_654_321);
+    let nobody = UserId(987_654_321);
     let read = stage.api.get(&format!("/billing/user/{nobody}")).await?;
-    let update = put(stage, &format!("/billing/user/{nobody}"), &[], "x@example.org").await?;
+    let update = stage.api.update_profile(nobody, &olga("x@example.org"), &[]).await?;
     for reply in [read, update] {
         ensure!(reply.status == StatusCode::NOT_FOUND && reply.code() == Some("not-found"), "{reply:?}");
     }

@@ -32,7 +32,7 @@ async fn a_client_that_does_not_wait_finds_the_outcome_where_location_says(stage
         let request = Api::order_request(key);
         ensure!(reply.body == json!({"requestId": request}), "{reply:?}");
         ensure!(reply.header("location") == Some(&format!("/orders/requests/{request}")), "{reply:?}");
-        let outcome = stage.api.outcome(request, Duration::from_secs(10)).await?;
+        let outcome = stage.api.outcome(request, Duration::from_secs(30)).await?;
         ensure!(outcome.body["status"] == status && outcome.body["userId"] == user.0, "{outcome:?}");
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Billing's routes that are the same in every style: reads, the profile update, the direct withdrawal.
+//! Billing's routes that are the same in every style: reads, and the direct withdrawal. The profile update is here for its
+//! document, and for the styles that tell nobody about it.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -15,34 +16,44 @@ use web::{Json, Path};
 use crate::docs::{
     BadRequest, Conflict, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable,
 };
-use crate::types::{AccountBalance, FinishedRequest, OrderWithdrawRequest, RequestAccepted, User};
-use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
+use crate::types::{
+    AccountBalance, FinishedRequest, OrderWithdrawRequest, RequestAccepted, User, UserCreated,
+};
+use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, prefer};
 
-/// All of them.
+/// All of them but the profile update.
 pub fn routes() -> OpenApiRouter<PgPool> {
-    OpenApiRouter::new()
-        .routes(routes!(get_user, update_profile))
-        .routes(routes!(withdraw))
-        .routes(routes!(get_request))
+    OpenApiRouter::new().routes(routes!(get_user)).routes(routes!(withdraw)).routes(routes!(get_request))
 }
 
 /// A user with the balance of the user's account.
 #[utoipa::path(get, path = "/billing/user/{userId}", tag = "billing",
     params(("userId" = inline(UserId), Path)),
-    responses((status = 200, description = "The user; `ETag` is the profile's version.", body = User), NotFound, Internal, Unavailable))]
+    responses((status = 200, description = "The user.", body = User,
+            headers(("ETag" = String, description = "The profile's version."))),
+        NotFound, Internal, Unavailable))]
 pub async fn get_user(State(pool): State<PgPool>, Path(id): Path<UserId>) -> Result<Response, ApiError> {
     let user =
         uninterrupted(async move { billing::find_user(&mut *pool.acquire().await?, id).await }).await?;
     user.map(with_etag).ok_or(ApiError::NotFound("user"))
 }
 
+/// For OpenAPI.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "the fields exist for the document alone")]
+pub struct IfMatchHeader {
+    /// Replace only the profile of this version; `*` is any.
+    #[param(rename = "If-Match", required = false, pattern = r#"^([0-9]+|"[0-9]+"|\*)$"#, example = "\"3\"")]
+    version: String,
+}
+
 /// Replaces a user's profile.
 #[utoipa::path(put, path = "/billing/user/{userId}", tag = "billing",
-    params(
-        ("userId" = inline(UserId), Path),
-        ("If-Match" = Option<String>, Header, description = "Replace only the profile of this version, such as `\"3\"`.")),
+    params(("userId" = inline(UserId), Path), IfMatchHeader),
     request_body = Profile,
-    responses((status = 200, description = "The user, the profile's version one higher.", body = User),
+    responses((status = 200, description = "The user, the profile's version one higher.", body = User,
+            headers(("ETag" = String, description = "The profile's version."))),
         BadRequest, NotFound, Conflict, PreconditionFailed, TooLarge, Internal, Unavailable))]
 pub async fn update_profile(
     State(pool): State<PgPool>,
@@ -75,11 +86,10 @@ pub async fn withdraw(
     let OrderWithdrawRequest { amount, order_id } = request;
     let outcome = uninterrupted(async move {
         fail::fail_point!("billing::withdrawal_received");
-        let mut tx = pool.begin().await?;
         let withdrawal = Withdrawal { user_id, amount, order_id };
         let request = key.request_id(withdrawal.operation());
-        let outcome = billing::withdraw(&mut tx, request, withdrawal).await?;
-        tx.commit().await?;
+        // One statement, and so a transaction of its own.
+        let outcome = billing::withdraw(&mut *pool.acquire().await?, request, withdrawal).await?;
         fail::fail_point!("billing::withdrawal_committed");
         fail::fail_point!("billing::reply_lost", |_| Err(ApiError::Unavailable(
             "The reply was lost.".to_owned()
@@ -96,7 +106,8 @@ pub async fn withdraw(
 #[utoipa::path(get, path = "/billing/requests/{requestId}", tag = "billing",
     params(("requestId" = inline(RequestId), Path)),
     responses((status = 200, description = "It has ended, and so.", body = FinishedRequest),
-        (status = 202, description = "It is on its way, or was never sent. `Retry-After` says when to ask again.", body = RequestAccepted),
+        (status = 202, description = "It is on its way, or was never sent.", body = RequestAccepted,
+            headers(("Retry-After" = u32, description = "When to ask again, in seconds."))),
         NotFound, Internal, Unavailable))]
 pub async fn get_request(
     State(pool): State<PgPool>,
@@ -120,6 +131,17 @@ pub async fn get_request(
     Ok(axum::Json(finished).into_response())
 }
 
+/// 202: the request to billing cannot be lost, and this is where its outcome will be.
+pub fn accepted(request_id: RequestId, prefer: &Prefer) -> Response {
+    prefer::accepted(format!("/billing/requests/{request_id}"), request_id, prefer)
+}
+
+/// 201: a user was created, or had been by the same request.
+pub fn user_created(user_id: UserId) -> Response {
+    let location = [(header::LOCATION, format!("/billing/user/{user_id}"))];
+    (StatusCode::CREATED, location, axum::Json(UserCreated { user_id })).into_response()
+}
+
 fn decode<T: DeserializeOwned>(outcome: serde_json::Value) -> Result<T, ApiError> {
     serde_json::from_value(outcome).map_err(|error| StoreError::from(error).into())
 }
@@ -141,13 +163,17 @@ pub(crate) fn not_known_yet(request_id: RequestId) -> Response {
         .into_response()
 }
 
-fn with_etag(user: billing::User) -> Response {
+/// 200 with the user, and the profile's version as its `ETag`.
+pub fn with_etag(user: billing::User) -> Response {
     let etag = HeaderValue::from_str(&format!("\"{}\"", user.version)).expect("a number in quotes");
     ([(header::ETAG, etag)], axum::Json(User::from(user))).into_response()
 }
 
 /// The version that `If-Match` names: `"3"` or `3`; `*` matches any.
-fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+///
+/// # Errors
+/// When it is no version.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);
     };

@@ -1,16 +1,22 @@
 //! OpenAPI: every service's document, served at `/api-docs/openapi.json` and as a page at `/api-docs`.
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
+use domain::OrderId;
 use http::StatusCode;
+use serde::Serialize;
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Server};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Schema, Server,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
-use web::Problem;
+
+use crate::types::RequestAccepted;
 
 /// Starts the routes of `service` in `style`; its document says who it is.
 pub fn documented<S: Clone + Send + Sync + 'static>(
@@ -39,6 +45,7 @@ pub fn documented<S: Clone + Send + Sync + 'static>(
             // No authentication, by design.
             .security(Some([]))
             .tags(Some(tags))
+            .components(Some(ComponentsBuilder::new().schema_from::<Problem>().build()))
             .build(),
     )
 }
@@ -55,7 +62,28 @@ pub fn document(parts: impl IntoIterator<Item = OpenApi>) -> OpenApi {
     }
     document.tags =
         document.tags.map(|tags| tags.into_iter().filter(|tag| used.contains(&tag.name)).collect());
+    let components = document.components.iter_mut();
+    components.flat_map(|components| components.schemas.values_mut()).for_each(describe_in_place);
     document
+}
+
+/// utoipa says that two schemas hold for an inlined field: its type's, and an object's that has only the field's description.
+/// No number is an object, so the description moves to where the type is.
+fn describe_in_place(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => object.properties.values_mut().for_each(describe_in_place),
+        RefOr::T(Schema::AllOf(all_of)) => {
+            all_of.items.iter_mut().for_each(describe_in_place);
+            if let [RefOr::T(Schema::Object(of_type)), RefOr::T(Schema::Object(of_field))] =
+                all_of.items.as_mut_slice()
+                && of_field.properties.is_empty()
+            {
+                of_type.description = of_field.description.take();
+                *schema = mem::take(of_type).into();
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The routes with their document and its page.
@@ -71,18 +99,53 @@ pub fn served<S: Clone + Send + Sync + 'static>(routes: OpenApiRouter<S>) -> Rou
 /// What the page does not have it answers with a bare 404.
 async fn not_found_as_problem(response: Response) -> Response {
     if response.status() == StatusCode::NOT_FOUND {
-        return Problem::not_found("There is nothing at this path.").into_response();
+        return web::Problem::no_such_path().into_response();
     }
     response
 }
 
+/// An error answer, and what services add to it (RFC 9457, section 3.2).
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "exists for the document alone")]
+struct Problem {
+    #[serde(flatten)]
+    #[schema(inline)]
+    standard: web::Problem,
+    /// Where the request is not valid: a member of the body, a parameter or a header.
+    #[schema(nullable = false)]
+    field: Option<String>,
+    /// The order that was created and rejected, or that was charged before.
+    #[schema(inline, nullable = false)]
+    order_id: Option<OrderId>,
+    /// The key under which a request whose outcome is unknown can be repeated.
+    #[schema(nullable = false)]
+    idempotency_key: Option<String>,
+}
+
+/// 202. Where it is, so are routes that tell the outcome: they bring the schema of the body.
+#[derive(utoipa::IntoResponses)]
+#[response(
+    status = 202,
+    description = "The outcome is not known yet; `Location` is where it will be.",
+    headers(
+        ("Location" = String, description = "Where the outcome will be."),
+        ("Retry-After" = u32, description = "When to look there, in seconds."),
+        ("Preference-Applied" = String, description = "What was heeded of `Prefer`, if anything.")
+    )
+)]
+#[allow(dead_code, reason = "exists for the document alone")]
+pub struct Accepted(RequestAccepted);
+
 macro_rules! problems {
-    ($($(#[$doc:meta])* $name:ident $status:literal $about:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $status:literal $about:literal $(headers $headers:tt)?;)*) => {$(
         $(#[$doc])*
         #[derive(utoipa::IntoResponses)]
-        #[response(status = $status, description = $about, content_type = "application/problem+json")]
+        #[response(
+            status = $status, description = $about, content_type = "application/problem+json", $(headers $headers)?
+        )]
         #[allow(dead_code, reason = "exists for the document alone")]
-        pub struct $name(#[to_schema] Problem);
+        pub struct $name(Problem);
     )*};
 }
 
@@ -102,5 +165,6 @@ problems! {
     /// 500
     Internal 500 "Our fault; the log has the cause.";
     /// 503
-    Unavailable 503 "A dependency is away; `Retry-After` says when to come back.";
+    Unavailable 503 "A dependency is away."
+        headers (("Retry-After" = u32, description = "When to come back, in seconds."));
 }

@@ -11,7 +11,7 @@ use url::Url;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 use web::{
-    Answer, BODY_BYTES_MAX, Call, Client, ClientSettings, Json, Path, Peer, PeerError, Problem, Retry,
+    Answer, BODY_BYTES_MAX, Call, Check, Client, ClientSettings, Json, Path, Peer, PeerError, Problem, Retry,
 };
 
 use crate::docs::{BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable};
@@ -54,6 +54,19 @@ impl Peers {
         let url: Url = "http://nowhere.invalid".parse().expect("a URL");
         PeerSettings { billing_url: url.clone(), order_url: url.clone(), notification_url: url }
             .connect(&client)
+    }
+}
+
+impl Peers {
+    /// Checks that say who is away; without them a gateway can do something all the same.
+    pub fn checks(&self) -> [Check; 3] {
+        [&self.order, &self.billing, &self.notification].map(|peer| {
+            let peer = peer.clone();
+            Check::optional(peer.name(), move || {
+                let peer = peer.clone();
+                async move { peer.probe().await }
+            })
+        })
     }
 }
 

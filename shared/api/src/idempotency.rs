@@ -18,13 +18,11 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 #[allow(dead_code, reason = "the fields exist for the document alone")]
 pub struct IdempotencyKeyHeader {
     /// Names this request: repeated with the same key it has no second effect and gets the same answer. With other content it
-    /// is refused. Bare or quoted, 1 to 255 visible ASCII characters.
+    /// is refused. 1 to 255 visible ASCII characters, bare; or quoted, with a backslash before quotes and backslashes.
     #[param(
         rename = "Idempotency-Key",
         required = false,
-        min_length = 1,
-        max_length = 255,
-        pattern = "^[!#-\\[\\]-~]+$",
+        pattern = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#,
         example = "8e03978e-40d5-43e8-bc93-6894a57f9324"
     )]
     key: String,

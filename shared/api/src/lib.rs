@@ -6,6 +6,7 @@ pub mod docs;
 mod error;
 pub mod gateway;
 mod idempotency;
+pub mod messages;
 pub mod notification;
 pub mod order;
 pub mod password;
@@ -14,7 +15,7 @@ pub mod types;
 
 pub use error::ApiError;
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader};
-pub use prefer::{Prefer, PreferHeader, request_deadline};
+pub use prefer::{Prefer, PreferHeader, messages_deadline, request_deadline};
 
 /// `/ready` of a service that owns tables: without its database it can do nothing.
 pub fn database_check(pool: &sqlx::PgPool) -> web::Check {

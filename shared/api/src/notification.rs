@@ -45,12 +45,13 @@ pub async fn send_email(
     Json(request): Json<OrderEmailRequest>,
 ) -> Result<(StatusCode, axum::Json<EmailAccepted>), ApiError> {
     let OrderEmailRequest { email, title, message, order_id } = request;
+    let (email, title, message) = (email.into(), title.into(), message.into());
     let email =
-        NewEmail { user_id, email: email.into(), title: title.into(), message: message.into(), order_id };
+        NewEmail { user_id, email, title, message, order_id, traceparent: notification::traceparent() };
     let stored = uninterrupted(async move {
         let operation = if order_id.is_some() { Operation::SendOrderEmail } else { Operation::SendEmail };
         let request = key.request_id(operation);
-        let stored = notification::enqueue(&mut *pool.acquire().await?, request, &email).await?;
+        let stored = notification::enqueue(&mut *pool.acquire().await?, request, email).await?;
         fail::fail_point!("notification::email_stored");
         Ok::<_, ApiError>(stored)
     });

@@ -1,19 +1,19 @@
-//! The order service's reads: the same in every style.
+//! The order service's reads, and the answers to an order: the same in every style.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use domain::{OrderId, RequestId};
-use http::header;
+use domain::{OrderId, RequestId, Settlement};
+use http::{StatusCode, header};
 use sqlx::postgres::PgPool;
 use store::{order, uninterrupted};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{Path, Query};
 
-use crate::ApiError;
 use crate::billing::not_known_yet;
 use crate::docs::{BadRequest, Internal, NotFound, Unavailable};
-use crate::types::{Order, OrdersQuery, RequestAccepted};
+use crate::types::{Order, OrderCreated, OrdersQuery, RequestAccepted};
+use crate::{ApiError, Prefer, prefer};
 
 /// All of them.
 pub fn routes() -> OpenApiRouter<PgPool> {
@@ -23,9 +23,11 @@ pub fn routes() -> OpenApiRouter<PgPool> {
         .routes(routes!(get_order_request))
 }
 
-/// A page of orders, oldest first. `Link` names the next page while there is one.
+/// A page of orders, oldest first.
 #[utoipa::path(get, path = "/orders", tag = "orders", params(OrdersQuery),
-    responses((status = 200, description = "The page.", body = Vec<Order>), BadRequest, Internal, Unavailable))]
+    responses((status = 200, description = "The page.", body = Vec<Order>,
+            headers(("Link" = String, description = "The next page, as `rel=\"next\"`, while there is one."))),
+        BadRequest, Internal, Unavailable))]
 pub async fn list_orders(
     State(pool): State<PgPool>,
     Query(query): Query<OrdersQuery>,
@@ -66,7 +68,8 @@ pub async fn get_order(
 #[utoipa::path(get, path = "/orders/requests/{requestId}", tag = "orders",
     params(("requestId" = inline(RequestId), Path)),
     responses((status = 200, description = "The order, paid or rejected.", body = Order),
-        (status = 202, description = "Not decided yet, or never sent. `Retry-After` says when to ask again.", body = RequestAccepted),
+        (status = 202, description = "Not decided yet, or never sent.", body = RequestAccepted,
+            headers(("Retry-After" = u32, description = "When to ask again, in seconds."))),
         NotFound, Internal, Unavailable))]
 pub async fn get_order_request(
     State(pool): State<PgPool>,
@@ -79,4 +82,23 @@ pub async fn get_order_request(
         Some(order) => axum::Json(Order::from(order)).into_response(),
         None => not_known_yet(request),
     })
+}
+
+/// 201 for a paid order; a problem that carries the order's id for a rejected one.
+///
+/// # Errors
+/// When it was rejected.
+pub fn settled(order_id: OrderId, settlement: Settlement) -> Result<Response, ApiError> {
+    match settlement {
+        Settlement::Rejected(refusal) => Err(ApiError::Withdrawal(refusal, Some(order_id))),
+        Settlement::Paid => {
+            let location = [(header::LOCATION, format!("/orders/{order_id}"))];
+            Ok((StatusCode::CREATED, location, axum::Json(OrderCreated { order_id })).into_response())
+        }
+    }
+}
+
+/// 202: the order cannot be lost, and this is where its outcome will be.
+pub fn accepted(request_id: RequestId, prefer: &Prefer) -> Response {
+    prefer::accepted(format!("/orders/requests/{request_id}"), request_id, prefer)
 }

@@ -4,9 +4,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request};
+use axum::response::{IntoResponse as _, Response};
+use domain::RequestId;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use utoipa::IntoParams;
+
+use crate::types::RequestAccepted;
 
 /// Waits without the header.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
@@ -33,13 +37,26 @@ pub struct PreferHeader {
 pub struct Prefer {
     /// Do not wait for the outcome.
     pub respond_async: bool,
-    /// How long to wait for it otherwise.
-    pub wait: Duration,
+    /// How long to wait for it otherwise, where the client says so.
+    wait: Option<Duration>,
 }
 
 impl Prefer {
+    /// How long to wait for the outcome.
+    pub fn wait(&self) -> Duration {
+        self.wait.unwrap_or(WAIT_DEFAULT)
+    }
+
+    /// What of it an answer without the outcome has heeded: nothing where the client prefers nothing.
+    fn applied(&self) -> Option<String> {
+        match self {
+            Self { respond_async: true, .. } => Some("respond-async".to_owned()),
+            Self { wait, .. } => wait.map(|wait| format!("wait={}", wait.as_secs())),
+        }
+    }
+
     fn parse(headers: &HeaderMap) -> Self {
-        let mut prefer = Self { respond_async: false, wait: WAIT_DEFAULT };
+        let mut prefer = Self { respond_async: false, wait: None };
         let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
         for preference in lines.flat_map(|line| line.split(',')) {
             // Parameters after `;` refine a preference; these have none.
@@ -47,7 +64,7 @@ impl Prefer {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"').parse()) {
                 ("respond-async", _) => prefer.respond_async = true,
-                ("wait", Ok(seconds)) => prefer.wait = Duration::from_secs(seconds).min(WAIT_MAX),
+                ("wait", Ok(seconds)) => prefer.wait = Some(Duration::from_secs(seconds).min(WAIT_MAX)),
                 _ => {}
             }
         }
@@ -66,10 +83,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Prefer {
 /// How long a request may take as a whole: 3 s, but an order as long as its client waits.
 pub fn request_deadline(request: &Request) -> Duration {
     if request.method() == Method::POST && request.uri().path() == "/orders" {
-        Prefer::parse(request.headers()).wait + ANSWER_MARGIN
+        Prefer::parse(request.headers()).wait() + ANSWER_MARGIN
     } else {
         REQUEST_DEADLINE
     }
+}
+
+/// As [`request_deadline`], at a gateway where creating a user and depositing travel as messages, and wait like an order.
+pub fn messages_deadline(request: &Request) -> Duration {
+    let path = request.uri().path();
+    let waits = path == "/billing/user" || path.starts_with("/billing/deposit/");
+    if request.method() == Method::POST && waits {
+        Prefer::parse(request.headers()).wait() + ANSWER_MARGIN
+    } else {
+        request_deadline(request)
+    }
+}
+
+/// 202: the request cannot be lost, and `location` is where its outcome will be.
+pub(crate) fn accepted(location: String, request_id: RequestId, prefer: &Prefer) -> Response {
+    let headers = [(header::LOCATION, location), (header::RETRY_AFTER, "1".to_owned())];
+    let applied = prefer.applied().map(|applied| [(HeaderName::from_static("preference-applied"), applied)]);
+    (StatusCode::ACCEPTED, headers, applied, axum::Json(RequestAccepted { request_id })).into_response()
 }
 
 #[cfg(test)]
@@ -86,16 +121,25 @@ mod tests {
 
     #[test]
     fn a_client_may_wait_5_seconds_or_as_long_as_it_says_up_to_30() {
-        assert_eq!(parse(&[]).wait, Duration::from_secs(5));
-        assert_eq!(parse(&["wait=10"]).wait, Duration::from_secs(10));
-        assert_eq!(parse(&["Wait = \"2\""]).wait, Duration::from_secs(2));
-        assert_eq!(parse(&["wait=3600"]).wait, Duration::from_secs(30));
+        assert_eq!(parse(&[]).wait(), Duration::from_secs(5));
+        assert_eq!(parse(&["wait=10"]).wait(), Duration::from_secs(10));
+        assert_eq!(parse(&["Wait = \"2\""]).wait(), Duration::from_secs(2));
+        assert_eq!(parse(&["wait=3600"]).wait(), Duration::from_secs(30));
     }
 
     #[test]
     fn preferences_come_in_any_order_and_unknown_ones_are_ignored() {
         let prefer = parse(&["handling=lenient, respond-async", "wait=1; x=y"]);
-        assert_eq!(prefer, Prefer { respond_async: true, wait: Duration::from_secs(1) });
+        assert_eq!(prefer, Prefer { respond_async: true, wait: Some(Duration::from_secs(1)) });
         assert_eq!(parse(&["wait=soon, respond"]), parse(&[]));
+    }
+
+    #[test]
+    fn only_what_a_client_prefers_is_said_to_be_applied() {
+        let applied = |lines| parse(lines).applied();
+        assert_eq!(applied(&[]), None);
+        assert_eq!(applied(&["handling=lenient"]), None);
+        assert_eq!(applied(&["wait=3600"]).as_deref(), Some("wait=30"));
+        assert_eq!(applied(&["wait=1, respond-async"]).as_deref(), Some("respond-async"));
     }
 }

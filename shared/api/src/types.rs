@@ -14,21 +14,22 @@ use crate::password::Password;
 /// `POST /billing/user`
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"username": "ann", "password": "correct horse battery staple", "email": "ann@example.org"}))]
 pub struct CreateUserRequest {
     /// Unique without regard to case; never changes.
-    #[schema(inline, example = "ann")]
+    #[schema(inline)]
     pub username: Line<1, 64>,
     /// Stored as an Argon2id hash only.
     #[schema(inline)]
     pub password: Password,
     /// Where emails about orders go. Unique without regard to case.
-    #[schema(inline, example = "ann@example.org")]
+    #[schema(inline)]
     pub email: EmailAddress,
     /// Given name.
-    #[schema(inline, example = "Ann")]
+    #[schema(inline)]
     pub first_name: Option<Line<0, 100>>,
     /// Family name.
-    #[schema(inline, example = "Petrova")]
+    #[schema(inline)]
     pub last_name: Option<Line<0, 100>>,
     /// Phone number, as the user writes it.
     #[schema(inline)]
@@ -62,12 +63,15 @@ pub struct User {
     /// Never changes.
     pub username: String,
     /// Given name.
+    #[schema(required)]
     pub first_name: Option<String>,
     /// Family name.
+    #[schema(required)]
     pub last_name: Option<String>,
     /// Where emails go.
     pub email: String,
     /// Phone number.
+    #[schema(required)]
     pub phone: Option<String>,
     /// What the account holds, in minor units.
     #[schema(inline)]
@@ -166,7 +170,7 @@ pub struct Order {
     #[schema(inline)]
     pub status: OrderStatus,
     /// Why it was rejected; null unless it was.
-    #[schema(inline)]
+    #[schema(inline, required)]
     pub reason: Option<Refusal>,
     /// Number of states it has been in.
     pub version: i64,
@@ -233,27 +237,29 @@ impl TryFrom<u16> for PageLimit {
 
 /// `POST /notification/email/{userId}` at the gateway.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"email": "ann@example.org", "title": "Hello", "message": "How are you?"}))]
 pub struct SendEmailRequest {
     /// Where it goes.
-    #[schema(inline, example = "ann@example.org")]
+    #[schema(inline)]
     pub email: EmailAddress,
     /// The subject.
-    #[schema(inline, example = "Hello")]
+    #[schema(inline)]
     pub title: Line<1, 200>,
     /// The text.
-    #[schema(inline, example = "How are you?")]
+    #[schema(inline)]
     pub message: Prose<1, 10_000>,
 }
 
 /// `POST /notification/email/{userId}` at the notification service itself.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"email": "ann@example.org", "title": "Order is paid", "message": "It is on its way.", "orderId": 1}))]
 pub struct OrderEmailRequest {
     /// Where it goes.
-    #[schema(inline, example = "ann@example.org")]
+    #[schema(inline)]
     pub email: EmailAddress,
     /// The subject.
-    #[schema(inline, example = "Order is paid")]
+    #[schema(inline)]
     pub title: Line<1, 200>,
     /// The text.
     #[schema(inline)]
@@ -288,8 +294,8 @@ pub struct Email {
     /// `pending`, `sending`, `sent` or `failed`.
     #[schema(pattern = "^(pending|sending|sent|failed)$")]
     pub status: String,
-    /// The order it tells about.
-    #[schema(inline)]
+    /// The order it tells about; null unless it tells about one.
+    #[schema(inline, required)]
     pub order_id: Option<OrderId>,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
@@ -309,17 +315,19 @@ pub struct FinishedRequest {
     /// The request.
     #[schema(inline)]
     pub request_id: RequestId,
-    /// `create-user`, `deposit` or `withdraw`.
+    /// `create-user`, `deposit`, `withdraw`; or `pay-order`, the withdrawal that an order asks for.
+    #[schema(pattern = "^(create-user|deposit|withdraw|pay-order)$")]
     pub operation: String,
     /// The user that was created.
-    #[schema(inline)]
+    #[schema(inline, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
     /// What the account held afterwards.
-    #[schema(inline)]
+    #[schema(inline, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
     /// The code of the refusal, such as `username-taken`; absent on success.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

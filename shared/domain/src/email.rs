@@ -12,7 +12,7 @@ pub struct OrderEmail {
 }
 
 impl OrderEmail {
-    /// The email for an order that ended in `settlement`; `None` where there is nobody to write to.
+    /// The email for an order that ended in `settlement`; `None` for an unknown user, who has no address.
     pub fn about(order: OrderId, settlement: Settlement) -> Option<Self> {
         match settlement {
             Settlement::Paid => Some(Self {

@@ -1,5 +1,6 @@
 //! Identifiers as newtypes, so that an order can never be looked up by a user's id.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -7,7 +8,8 @@ use uuid::Uuid;
 macro_rules! database_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ToSchema)]
+        #[schemars(inline)]
         #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
         #[serde(transparent)]
         pub struct $name(pub i64);
@@ -87,7 +89,7 @@ impl RequestId {
     /// The namespace of request ids: a name-based UUID (RFC 9562, version 5) needs one, its value means nothing.
     const NAMESPACE: Uuid = Uuid::from_u128(0x6f0c_9a52_7d1e_4c38_9b64_2f8a_51c7_e0d3);
 
-    /// The request that `key` (the `Idempotency-Key` header) names. Deterministic, so that every gateway replica and
+    /// The request that `key` (the `Idempotency-Key` header) names. Deterministic, so that every instance of the gateway and
     /// every service derives the same id without asking anyone.
     pub fn derive(operation: Operation, key: &str) -> Self {
         Self(Uuid::new_v5(&Self::NAMESPACE, format!("{}:{key}", operation.as_str()).as_bytes()))

@@ -6,12 +6,14 @@ mod email;
 mod ids;
 mod money;
 mod order;
+mod refused;
 mod text;
 mod user;
 
 pub use email::OrderEmail;
 pub use ids::{EmailId, Operation, OrderId, RequestId, UserId};
-pub use money::{Amount, AmountError, Balance};
-pub use order::{AlreadySettled, OrderStatus, Refusal, Settlement};
+pub use money::{Amount, AmountError, Balance, Money};
+pub use order::{OrderStatus, Refusal, Settlement};
+pub use refused::Refused;
 pub use text::{EmailAddress, Line, Prose, TextError};
 pub use user::{Profile, Registration, RegistrationRefusal};

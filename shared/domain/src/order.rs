@@ -1,10 +1,12 @@
-//! The order's state machine: pending, then paid or rejected, and never anything after that.
+//! The order's states: pending, then paid or rejected, and never anything after that. The statement that settles an order
+//! holds the last part: it changes pending ones only.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Where an order stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
 #[serde(rename_all = "lowercase")]
 pub enum OrderStatus {
@@ -16,8 +18,19 @@ pub enum OrderStatus {
     Rejected,
 }
 
+impl OrderStatus {
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Paid => "paid",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// Why billing refused a withdrawal. An outcome, not a failure: it becomes the order's `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "kebab-case"))]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
@@ -25,6 +38,25 @@ pub enum Refusal {
     InsufficientFunds,
     /// There is no such user, hence no account.
     AccountNotFound,
+}
+
+impl Refusal {
+    /// As it is stored and said.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InsufficientFunds => "insufficient-funds",
+            Self::AccountNotFound => "account-not-found",
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::InsufficientFunds => "The account does not hold this amount.",
+            Self::AccountNotFound => "There is no such user, hence no account.",
+        })
+    }
 }
 
 /// The decision about an order.
@@ -36,21 +68,12 @@ pub enum Settlement {
     Rejected(Refusal),
 }
 
-/// A terminal order was to change its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the order is {0:?} already and stays so")]
-pub struct AlreadySettled(pub OrderStatus);
-
 impl Settlement {
-    /// The status and reason an order in status `from` gets.
-    ///
-    /// # Errors
-    /// A terminal status never changes.
-    pub fn apply(self, from: OrderStatus) -> Result<(OrderStatus, Option<Refusal>), AlreadySettled> {
-        match (from, self) {
-            (OrderStatus::Pending, Self::Paid) => Ok((OrderStatus::Paid, None)),
-            (OrderStatus::Pending, Self::Rejected(why)) => Ok((OrderStatus::Rejected, Some(why))),
-            (settled, _) => Err(AlreadySettled(settled)),
+    /// The status that a pending order gets, and why if it is rejected.
+    pub fn status_and_reason(self) -> (OrderStatus, Option<Refusal>) {
+        match self {
+            Self::Paid => (OrderStatus::Paid, None),
+            Self::Rejected(why) => (OrderStatus::Rejected, Some(why)),
         }
     }
 
@@ -69,18 +92,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pending_order_settles_once() {
-        let (paid, reason) = Settlement::Paid.apply(OrderStatus::Pending).unwrap();
-        assert_eq!((paid, reason), (OrderStatus::Paid, None));
-        let refused = Settlement::Rejected(Refusal::InsufficientFunds);
-        assert_eq!(refused.apply(paid), Err(AlreadySettled(OrderStatus::Paid)));
-        assert_eq!(Settlement::Paid.apply(OrderStatus::Rejected), Err(AlreadySettled(OrderStatus::Rejected)));
-    }
-
-    #[test]
     fn a_settlement_survives_being_stored() {
         for settlement in [Settlement::Paid, Settlement::Rejected(Refusal::AccountNotFound)] {
-            let (status, reason) = settlement.apply(OrderStatus::Pending).unwrap();
+            let (status, reason) = settlement.status_and_reason();
             assert_eq!(Settlement::of(status, reason), Some(settlement));
         }
         assert_eq!(Settlement::of(OrderStatus::Pending, None), None);

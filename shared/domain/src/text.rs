@@ -1,7 +1,9 @@
 //! Text that came from outside: bounded, and free of characters that a database, a header or a log cannot hold.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -85,6 +87,22 @@ macro_rules! text_type {
         }
 
         impl $(<$(const $generic: usize),+>)? ToSchema for $name $(<$($generic),+>)? {}
+
+        /// In messages the same as in HTTP bodies: OpenAPI 3.1's schemas are JSON Schema.
+        impl $(<$(const $generic: usize),+>)? JsonSchema for $name $(<$($generic),+>)? {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+                let schema = serde_json::to_value(<Self as PartialSchema>::schema());
+                schema.and_then(serde_json::from_value).expect("a schema is an object")
+            }
+        }
     };
 }
 

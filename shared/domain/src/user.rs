@@ -1,34 +1,36 @@
 //! A user as billing keeps it: the profile, and how one is registered.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{EmailAddress, Line};
 
 /// The part of a user that a profile update replaces as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"firstName": "Ann", "lastName": "Petrova", "email": "ann@example.org", "phone": "+7 495 000-00-00"}))]
 pub struct Profile {
     /// Given name.
-    #[schema(inline, example = "Ann")]
+    #[schema(inline)]
     pub first_name: Option<Line<0, 100>>,
     /// Family name.
-    #[schema(inline, example = "Petrova")]
+    #[schema(inline)]
     pub last_name: Option<Line<0, 100>>,
     /// Where emails about orders go. Unique without regard to case.
-    #[schema(inline, example = "ann@example.org")]
+    #[schema(inline)]
     pub email: EmailAddress,
     /// Phone number, as the user writes it.
-    #[schema(inline, example = "+7 495 000-00-00")]
+    #[schema(inline)]
     pub phone: Option<Line<0, 50>>,
 }
 
 /// A request to register a user, without the password: what is stored, compared and passed on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
     /// The name the user chose. Unique without regard to case; never changes.
-    #[schema(inline, example = "ann")]
+    #[schema(inline)]
     pub username: Line<1, 64>,
     /// The rest.
     #[serde(flatten)]
@@ -37,7 +39,7 @@ pub struct Registration {
 }
 
 /// Why a registration was refused. An outcome, not a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RegistrationRefusal {
     /// Somebody has this username.

@@ -55,6 +55,7 @@ mod tests {
             body: "Привет,\n.\nпока\n".to_owned(),
             attempts: 1,
             taken_over: false,
+            traceparent: None,
         };
         Letter::compose(&from, &email).map(|letter| String::from_utf8(letter.content).unwrap())
     }

@@ -23,6 +23,7 @@ mod server;
 mod session;
 mod settings;
 mod smtp;
+mod trace;
 mod worker;
 
 pub use queue::{Queue, QueuedEmail, Verdict};
@@ -30,4 +31,5 @@ pub use server::ConfigError;
 pub use session::Timeouts;
 pub use settings::{MailSettings, Settings};
 pub use smtp::{Delivery, Mailer};
+pub use trace::traceparent;
 pub use worker::{DeliverError, deliver_due, run};

@@ -26,6 +26,8 @@ pub struct QueuedEmail {
     pub attempts: i32,
     /// The claim before this one ran out of its lease and left no verdict, so a copy may already be delivered.
     pub taken_over: bool,
+    /// The trace context of the work that stored it (see [`traceparent`](crate::traceparent)).
+    pub traceparent: Option<String>,
 }
 
 /// What became of a claimed email.

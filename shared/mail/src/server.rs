@@ -33,6 +33,7 @@ pub enum ConfigError {
 }
 
 /// An SMTP server.
+#[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,

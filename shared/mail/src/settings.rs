@@ -26,6 +26,10 @@ pub struct MailSettings {
     #[arg(long, env = "SMTP_COMMAND_TIMEOUT_MS", default_value_t = 5_000)]
     pub smtp_command_timeout_ms: u64,
 
+    /// Emails that are sent at the same time, each over a session of its own.
+    #[arg(long, env = "MAIL_SENDERS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub mail_senders: u16,
+
     /// How long a crash delays the email in hand, in milliseconds; raised to the slowest possible attempt.
     #[arg(long, env = "MAIL_LEASE_MS", default_value_t = 60_000)]
     pub mail_lease_ms: u64,
@@ -41,7 +45,11 @@ impl MailSettings {
             connect: Duration::from_millis(self.smtp_connect_timeout_ms),
             command: Duration::from_millis(self.smtp_command_timeout_ms),
         };
-        let settings = Settings { lease: Duration::from_millis(self.mail_lease_ms), ..Settings::default() };
+        let settings = Settings {
+            lease: Duration::from_millis(self.mail_lease_ms),
+            senders: self.mail_senders.into(),
+            ..Settings::default()
+        };
         Ok((Mailer::new(&self.smtp_url, &self.mail_from)?.with_timeouts(timeouts), settings))
     }
 }
@@ -57,7 +65,9 @@ pub struct Settings {
     /// slowest possible attempt ([`Mailer::send_max`](crate::Mailer::send_max)), and releases the rest. A lease
     /// shorter than one such attempt is raised to it.
     pub lease: Duration,
-    /// The most emails claimed in one commit.
+    /// Emails that are sent at the same time.
+    pub senders: usize,
+    /// The most emails that a sender claims in one commit.
     pub batch: usize,
     /// The wait after the first transient failure; doubled with each further one.
     pub backoff_base: Duration,
@@ -72,6 +82,7 @@ impl Default for Settings {
         Self {
             poll_interval: Duration::from_millis(500),
             lease: Duration::from_mins(1),
+            senders: 1,
             batch: 32,
             backoff_base: Duration::from_millis(500),
             backoff_max: Duration::from_mins(1),

@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
+use tracing::Instrument as _;
 
-use crate::QueuedEmail;
 use crate::letter::Letter;
 use crate::server::{ConfigError, Server};
 use crate::session::{Session, StepError, Timeouts};
+use crate::{QueuedEmail, trace};
 
 /// A server's reply can be 100 kB long; a reason need not be.
 const REASON_CHARS_MAX: usize = 300;
@@ -66,6 +67,13 @@ impl Mailer {
         })
     }
 
+    /// A mailer for the same server, with a session of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let Self { server, from, timeouts, .. } = self;
+        Self { server: server.clone(), from: from.clone(), timeouts: *timeouts, idle: None }
+    }
+
     /// With other timeouts than the default of 1 s to connect and 5 s for a command.
     #[must_use]
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
@@ -86,7 +94,14 @@ impl Mailer {
                 return Delivery::Refused { reason: error.to_string() };
             }
         };
-        match self.attempt(&letter).await {
+        let span = trace::send_span(email, &self.server);
+        let delivery = self.deliver(&letter).instrument(span.clone()).await;
+        trace::record_outcome(&span, &delivery);
+        delivery
+    }
+
+    async fn deliver(&mut self, letter: &Letter) -> Delivery {
+        match self.attempt(letter).await {
             Ok(session) => {
                 fail::fail_point!("mail::accepted");
                 self.idle = Some(session);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use metrics::{counter, histogram};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -29,22 +30,40 @@ pub enum DeliverError<E: std::error::Error + 'static> {
 /// Delivers until `shutdown`: drains what is due, then waits for `wake` (call `notify_one` after a commit), for the
 /// poll interval, or, after an error of the queue, for a growing while.
 ///
-/// At shutdown the email in hand is finished and recorded, and what was claimed besides is released.
+/// `settings.senders` do so at the same time, each over a session of its own. At shutdown the emails in hand are finished
+/// and recorded, and what was claimed besides is released.
 pub async fn run<Q: Queue>(
     queue: Q,
-    mut mailer: Mailer,
+    mailer: Mailer,
     settings: Settings,
     wake: Arc<Notify>,
     shutdown: CancellationToken,
 ) {
+    let others = (1..settings.senders).map(|_| mailer.another()).collect::<Vec<_>>();
+    let mailers = std::iter::once(mailer).chain(others);
+    join_all(mailers.map(|mailer| send(&queue, mailer, &settings, &wake, &shutdown))).await;
+}
+
+/// One sender.
+async fn send<Q: Queue>(
+    queue: &Q,
+    mut mailer: Mailer,
+    settings: &Settings,
+    wake: &Notify,
+    shutdown: &CancellationToken,
+) {
     let mut failures = 0;
     while !shutdown.is_cancelled() {
-        let pause = match deliver_batch(&queue, &mut mailer, &settings, &shutdown).await {
+        let pause = match deliver_batch(queue, &mut mailer, settings, shutdown).await {
             Ok(handled) => {
                 if failures > 0 {
                     tracing::info!(failures, "mail queue is back");
                 }
                 failures = 0;
+                if handled >= settings.batch {
+                    // More than one sender's worth.
+                    wake.notify_one();
+                }
                 if handled > 0 {
                     continue;
                 }
@@ -87,9 +106,11 @@ async fn deliver_batch<Q: Queue>(
     shutdown: &CancellationToken,
 ) -> Result<usize, DeliverError<Q::Error>> {
     let lease = settings.lease.max(mailer.send_max());
+    // A lease that has room for one attempt only is for one email: the others would be released, each with a commit.
+    let limit = if lease > mailer.send_max() { settings.batch } else { 1 };
     // From before the claim, so that for us the lease ends no later than for the queue.
     let claimed_at = Instant::now();
-    let emails = queue.claim(settings.batch, lease).await.map_err(DeliverError::Claim)?;
+    let emails = queue.claim(limit, lease).await.map_err(DeliverError::Claim)?;
     // Their claimers may have died before the content or after it: the count is an upper bound of the copies.
     let taken_over = emails.iter().filter(|email| email.taken_over).count();
     counter!("email_deliveries_unknown_total").increment(taken_over as u64);

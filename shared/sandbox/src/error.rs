@@ -1,6 +1,8 @@
 //! The one error type of the sandbox: its reader is a person at a terminal who wants to know what to do.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
+
+use rdkafka::error::KafkaError;
 
 /// Why the sandbox could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +58,67 @@ pub enum SandboxError {
     },
 
     /// Faults are injected into a private server only.
-    #[error("the server at DATABASE_URL is not the sandbox's to stop or restart")]
-    NotPrivate,
+    #[error("the server at {name} is not the sandbox's to stop or restart")]
+    NotPrivate {
+        /// The variable that names the server.
+        name: &'static str,
+    },
+
+    /// A Kafka client, or the in-memory broker, reported an error.
+    #[error("cannot {action}")]
+    Kafka {
+        /// What was attempted, to complete "cannot ...".
+        action: String,
+        /// What was reported.
+        source: KafkaError,
+    },
+
+    /// A topic is there already, and is another than the one asked for.
+    #[error("topic {topic} has {there} partitions already, not {asked}")]
+    TopicDiffers {
+        /// Its name.
+        topic: String,
+        /// How many partitions it has.
+        there: usize,
+        /// How many were asked for.
+        asked: i32,
+    },
+
+    /// `SANDBOX=containers`, but this build cannot.
+    #[error(
+        "SANDBOX=containers, but this program was built without containers: \
+         cargo run --release --features containers"
+    )]
+    BuiltWithoutContainers,
+
+    /// `SANDBOX=containers`, but there is nothing to run them.
+    #[error(
+        "SANDBOX=containers, but no container engine answers: start Docker, or set DOCKER_HOST to its socket"
+    )]
+    NoContainerEngine {
+        /// What the attempt ended in.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// The container engine refused something.
+    #[error("cannot {action}")]
+    Container {
+        /// What was attempted, to complete "cannot ...".
+        action: String,
+        /// The refusal.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// The program that starts a broker did something else. It says why on its standard error.
+    #[error("KAFKA_COMMAND ({program}): expected the line `{expected}`, but {instead}")]
+    BrokerCommand {
+        /// The program.
+        program: String,
+        /// What it was to say.
+        expected: &'static str,
+        /// What happened instead.
+        instead: String,
+    },
 
     /// Every port of the sandbox's range is taken.
     #[error("no free TCP port from {first} to {last}")]
@@ -89,5 +150,10 @@ impl SandboxError {
     /// For `map_err`: says what was attempted when an I/O error came.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action: action.into(), source }
+    }
+
+    /// For `map_err`: says what was attempted when Kafka reported an error.
+    pub(crate) fn kafka(action: impl Into<String>) -> impl FnOnce(KafkaError) -> Self {
+        move |source| Self::Kafka { action: action.into(), source }
     }
 }

@@ -1,38 +1,83 @@
 //! A real PostgreSQL server: the one at `DATABASE_URL`, or a private one started for this process.
 
-use std::{env, io, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 use sqlx::{Connection, PgConnection};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
-use crate::{SandboxError, postgres_cluster::Cluster};
+use crate::{
+    SandboxError,
+    container::Container,
+    container_spec::{self, Spec},
+    postgres_binaries::PostgresBinaries,
+    postgres_cluster::Cluster,
+    setting,
+};
 
 const EXTERNAL_ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// The image's first start creates the cluster.
+const CONTAINER_READY_MAX: Duration = Duration::from_mins(1);
+const CONTAINER_READY_POLL: Duration = Duration::from_millis(50);
+
+/// The settings of a private server, cluster or container.
+pub(crate) const SETTINGS: [&str; 4] = [
+    "max_connections=500",
+    // The defaults, said aloud: figures measured on this server are those of a durable one.
+    "fsync=on",
+    "synchronous_commit=on",
+    "full_page_writes=on",
+];
 
 /// A PostgreSQL server. When a private one is dropped without [`Postgres::stop`], the watchdog cleans up.
 #[derive(Debug)]
 pub struct Postgres {
     admin_url: Url,
     facts: ServerFacts,
-    cluster: Option<Cluster>,
+    server: Server,
+}
+
+#[derive(Debug)]
+enum Server {
+    External,
+    Cluster(Box<Cluster>),
+    Container(Box<Container>),
 }
 
 impl Postgres {
     /// Uses the server at `DATABASE_URL` if that is set, else starts a private one.
     pub async fn start() -> Result<Self, SandboxError> {
-        match env::var("DATABASE_URL") {
-            Err(env::VarError::NotPresent) => Self::start_private().await,
-            Err(error) => Err(SandboxError::BadSetting { name: "DATABASE_URL", problem: error.to_string() }),
-            Ok(url) => Self::use_external(&url).await,
+        match setting::read("DATABASE_URL")? {
+            None => Self::start_private().await,
+            Some(url) => Self::use_external(&url).await,
         }
     }
 
     /// Starts a private server whatever `DATABASE_URL` says: for experiments that kill it.
     pub async fn start_private() -> Result<Self, SandboxError> {
+        if container_spec::wanted()? {
+            return Self::start_container().await;
+        }
         let (cluster, facts) = Cluster::start().await?;
-        Ok(Self { admin_url: cluster.admin_url(), facts, cluster: Some(cluster) })
+        Ok(Self { admin_url: cluster.admin_url(), facts, server: Server::Cluster(Box::new(cluster)) })
+    }
+
+    async fn start_container() -> Result<Self, SandboxError> {
+        let password = random_password()?;
+        let spec = Spec::postgres(&password)?;
+        let port = spec.host_port;
+        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
+        let admin_url = Url::parse(&url).expect("hexadecimal digits and a number leave the URL valid");
+        let container = Container::start(spec).await?;
+        let facts = ServerFacts::await_container(&admin_url).await?;
+        Ok(Self { admin_url, facts, server: Server::Container(Box::new(container)) })
     }
 
     async fn use_external(url: &str) -> Result<Self, SandboxError> {
@@ -43,7 +88,7 @@ impl Postgres {
         let facts = ServerFacts::read(&admin_url, Instant::now() + EXTERNAL_ANSWER_MAX)
             .await
             .map_err(|source| SandboxError::Unreachable { server: "the server at DATABASE_URL", source })?;
-        Ok(Self { admin_url, facts, cluster: None })
+        Ok(Self { admin_url, facts, server: Server::External })
     }
 
     /// Where the superuser connects: the database `postgres` of a private server, else `DATABASE_URL`.
@@ -53,12 +98,28 @@ impl Postgres {
 
     /// Whether the server belongs to this process alone.
     pub fn is_private(&self) -> bool {
-        self.cluster.is_some()
+        !matches!(self.server, Server::External)
     }
 
-    /// The scratch directory of a private server, with its log.
+    /// The scratch directory of a private cluster, with its log; a container has none.
     pub fn directory(&self) -> Option<&Path> {
-        self.cluster.as_ref().map(Cluster::directory)
+        match &self.server {
+            Server::Cluster(cluster) => Some(cluster.directory()),
+            Server::External | Server::Container(_) => None,
+        }
+    }
+
+    /// The server's main process, the parent of all its others; `None` for one that is not ours, or in a container.
+    pub fn process_id(&self) -> Option<u32> {
+        match &self.server {
+            Server::Cluster(cluster) => cluster.process_id(),
+            Server::External | Server::Container(_) => None,
+        }
+    }
+
+    /// Where a program of PostgreSQL's is, such as `pgbench`; `None` if it is not on this machine.
+    pub fn client_program(&self, name: &str) -> Option<PathBuf> {
+        PostgresBinaries::find_program(name)
     }
 
     /// The server's version, such as `15.18`.
@@ -69,29 +130,46 @@ impl Postgres {
     /// One line for reports, since figures depend on it.
     pub fn describe(&self) -> String {
         let ServerFacts { version, fsync } = &self.facts;
-        let place = if self.is_private() { ", private cluster" } else { " at DATABASE_URL" };
+        let place = match &self.server {
+            Server::External => " at DATABASE_URL".to_owned(),
+            Server::Cluster(_) => ", private cluster".to_owned(),
+            Server::Container(container) => format!(" in a container of {}", container.image()),
+        };
         format!("PostgreSQL {version}{place}, fsync={fsync}")
     }
 
     /// Shuts a private server down and removes its files.
     pub async fn stop(self) -> Result<(), SandboxError> {
-        match self.cluster {
-            Some(cluster) => cluster.remove().await,
-            None => Ok(()),
+        match self.server {
+            Server::External => Ok(()),
+            Server::Cluster(cluster) => cluster.remove().await,
+            Server::Container(container) => container.remove().await,
         }
     }
 
     /// Fault injection: ends the server at once, as a crash would. Its data stay.
     pub async fn kill(&mut self) -> Result<(), SandboxError> {
-        let cluster = self.cluster.as_mut().ok_or(SandboxError::NotPrivate)?;
-        cluster.shut_down(Signal::SIGQUIT).await
+        match &mut self.server {
+            Server::External => Err(SandboxError::NotPrivate { name: "DATABASE_URL" }),
+            Server::Cluster(cluster) => cluster.shut_down(Signal::SIGQUIT).await,
+            Server::Container(container) => container.kill().await,
+        }
     }
 
     /// Starts the server again on the same port and data; one that still runs is shut down first.
     pub async fn restart(&mut self) -> Result<(), SandboxError> {
-        let cluster = self.cluster.as_mut().ok_or(SandboxError::NotPrivate)?;
-        cluster.shut_down(Signal::SIGINT).await?;
-        self.facts = cluster.launch().await?;
+        self.facts = match &mut self.server {
+            Server::External => return Err(SandboxError::NotPrivate { name: "DATABASE_URL" }),
+            Server::Cluster(cluster) => {
+                cluster.shut_down(Signal::SIGINT).await?;
+                cluster.launch().await?
+            }
+            Server::Container(container) => {
+                container.kill().await?;
+                container.restart().await?;
+                ServerFacts::await_container(&self.admin_url).await?
+            }
+        };
         Ok(())
     }
 }
@@ -111,6 +189,20 @@ impl ServerFacts {
             .unwrap_or_else(|elapsed| Err(io::Error::from(elapsed).into()))
     }
 
+    /// Asks until the server in a container answers.
+    async fn await_container(url: &Url) -> Result<Self, SandboxError> {
+        let deadline = Instant::now() + CONTAINER_READY_MAX;
+        loop {
+            match Self::read(url, deadline).await {
+                Ok(facts) => return Ok(facts),
+                Err(_) if Instant::now() < deadline => sleep(CONTAINER_READY_POLL).await,
+                Err(source) => {
+                    return Err(SandboxError::Unreachable { server: "PostgreSQL in its container", source });
+                }
+            }
+        }
+    }
+
     async fn query(url: &Url) -> sqlx::Result<Self> {
         let mut connection = PgConnection::connect(url.as_str()).await?;
         // Packagers append their own words to the version.
@@ -122,4 +214,13 @@ impl ServerFacts {
         connection.close().await?;
         Ok(Self { version, fsync })
     }
+}
+
+/// For the superuser of a private server.
+pub(crate) fn random_password() -> Result<String, SandboxError> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .map_err(SandboxError::io("read /dev/urandom"))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }

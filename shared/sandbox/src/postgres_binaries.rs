@@ -22,6 +22,14 @@ impl PostgresBinaries {
         }
     }
 
+    /// A client program: beside the server's, or where `PATH` says, as where only clients are installed.
+    pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+        let beside = Self::find().ok().map(|binaries| binaries.program(name));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let on_path: Vec<_> = env::split_paths(&path).map(|directory| directory.join(name)).collect();
+        beside.into_iter().chain(on_path).find(|program| program.is_file())
+    }
+
     fn given(directory: &Path) -> Result<Self, SandboxError> {
         Self::complete(directory).ok_or_else(|| SandboxError::BadSetting {
             name: "PG_BINDIR",

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Stdio,
@@ -20,7 +20,10 @@ use tokio::{
 use url::Url;
 
 use crate::{
-    SandboxError, free_port, postgres::ServerFacts, postgres_binaries::PostgresBinaries, run_as::RunAs,
+    SandboxError, free_port,
+    postgres::{SETTINGS, ServerFacts, random_password},
+    postgres_binaries::PostgresBinaries,
+    run_as::RunAs,
     scratch::ScratchDir,
 };
 
@@ -40,15 +43,8 @@ const INITDB_OPTIONS: [&str; 6] = [
     "--no-instructions",
 ];
 
-const SETTINGS: [&str; 6] = [
-    "listen_addresses=127.0.0.1",
-    "unix_socket_directories=",
-    "max_connections=500",
-    // The defaults, said aloud: figures measured on this server are those of a durable one.
-    "fsync=on",
-    "synchronous_commit=on",
-    "full_page_writes=on",
-];
+/// Only for whom the password protects from, the users of this machine.
+const REACH: [&str; 2] = ["listen_addresses=127.0.0.1", "unix_socket_directories="];
 
 /// One cluster and its server process.
 #[derive(Debug)]
@@ -67,7 +63,7 @@ impl Cluster {
         let binaries = PostgresBinaries::find()?;
         let owner = RunAs::unprivileged()?;
         let directory = ScratchDir::create_for(&owner)?;
-        let password = random_password().map_err(SandboxError::io("read /dev/urandom"))?;
+        let password = random_password()?;
         let mut cluster = Self { binaries, owner, directory, password, port: 0, postmaster: None };
         cluster.initdb().await?;
         let mut launches = 0;
@@ -89,6 +85,11 @@ impl Cluster {
         let Self { password, port, .. } = self;
         Url::parse(&format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable"))
             .expect("hexadecimal digits and a number leave the URL valid")
+    }
+
+    /// The server's main process, while it runs.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.postmaster.as_ref()?.id()
     }
 
     /// The scratch directory; the server's log is in it.
@@ -171,7 +172,7 @@ impl Cluster {
             .binaries
             .has_library("pg_stat_statements")
             .then_some("shared_preload_libraries=pg_stat_statements");
-        for setting in SETTINGS.into_iter().chain(preload) {
+        for setting in REACH.into_iter().chain(SETTINGS).chain(preload) {
             command.args(["-c", setting]);
         }
         command.stdout(log.try_clone()?).stderr(log);
@@ -201,12 +202,6 @@ impl Cluster {
     fn log(&self) -> PathBuf {
         self.directory().join("postgres.log")
     }
-}
-
-fn random_password() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {

@@ -1,5 +1,5 @@
 //! Temporary directories that never outlive their process: `watchdog.sh` removes them, and stops the PostgreSQL
-//! server that runs in one.
+//! server that runs in one, or the container that is named after it.
 
 use std::{
     fs::{self, Permissions},

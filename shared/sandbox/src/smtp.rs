@@ -1,21 +1,34 @@
 //! An SMTP server that accepts all mail into a [`Mailbox`], or fails as it is told to.
 
 use std::{
-    env, fs, io,
+    fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 use url::Url;
 
-use crate::{Mailbox, SandboxError, free_port, smtp_server::serve};
+use crate::{
+    Mailbox, SandboxError, container::Container, container_spec::Spec, free_port, setting, smtp_server::serve,
+};
+
+/// How long the server in a container may take to greet.
+const GREETING_MAX: Duration = Duration::from_mins(1);
+const GREETING_POLL: Duration = Duration::from_millis(50);
 
 /// Where mail goes.
 #[derive(Debug)]
@@ -29,13 +42,12 @@ pub enum Smtp {
 impl Smtp {
     /// Uses the server at `SMTP_URL` if that is set, else starts a sink that stores mail in `directory`.
     pub async fn start(directory: &Path) -> Result<Self, SandboxError> {
-        let bad = |problem| SandboxError::BadSetting { name: "SMTP_URL", problem };
-        match env::var("SMTP_URL") {
-            Err(env::VarError::NotPresent) => SmtpSink::start(directory).await.map(Self::Sink),
-            Err(error) => Err(bad(error.to_string())),
-            Ok(url) => {
-                Url::parse(&url).map(Self::External).map_err(|error| bad(format!("not a URL: {error}")))
-            }
+        match setting::read("SMTP_URL")? {
+            None => SmtpSink::start(directory).await.map(Self::Sink),
+            Some(url) => Url::parse(&url).map(Self::External).map_err(|error| SandboxError::BadSetting {
+                name: "SMTP_URL",
+                problem: format!("not a URL: {error}"),
+            }),
         }
     }
 
@@ -54,6 +66,28 @@ impl Smtp {
             Self::External(_) => None,
         }
     }
+}
+
+/// Starts a mail server in a container and waits until it greets.
+pub(crate) async fn start_container() -> Result<(Url, Container), SandboxError> {
+    let spec = Spec::mail()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, spec.host_port));
+    let container = Container::start(spec).await?;
+    let deadline = Instant::now() + GREETING_MAX;
+    while let Err(error) = timeout_at(deadline, greeting(address)).await.map_err(io::Error::from).flatten() {
+        if Instant::now() >= deadline {
+            return Err(SandboxError::io(format!("reach the mail server in {}", container.image()))(error));
+        }
+        sleep(GREETING_POLL).await;
+    }
+    Ok((Url::parse(&format!("smtp://{address}")).expect("an address leaves the URL valid"), container))
+}
+
+/// The engine accepts connections before the server does; only a greeting (RFC 5321, 3.1) proves that it is there.
+async fn greeting(address: SocketAddr) -> io::Result<()> {
+    let mut code = [0; 3];
+    TcpStream::connect(address).await?.read_exact(&mut code).await?;
+    if code == *b"220" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 /// What the sink does to a client.

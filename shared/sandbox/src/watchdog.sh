@@ -6,6 +6,16 @@ trap '' HUP INT TERM
 directory=$1
 while read -r _; do :; done
 
+# A container is named after the directory. The order to create it may have been given without waiting for the answer, so
+# it is looked for until it was there: then the engine prints its name.
+if [ -e "$directory/container" ] && engine=$(command -v docker || command -v podman); then
+    attempts=20
+    while [ "$attempts" -gt 0 ] && [ -z "$("$engine" rm --force --volumes "${directory##*/}")" ]; do
+        sleep 0.5
+        attempts=$((attempts - 1))
+    done
+fi
+
 pid=
 { read -r pid <"$directory/process.pid"; } 2>/dev/null
 

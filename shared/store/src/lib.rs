@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use tracing::log::LevelFilter;
 
 pub mod billing;
+mod mistake;
 pub mod notification;
 pub mod order;
 pub mod provision;
@@ -36,21 +37,26 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the database is out of reach or out of connections, so that the same call may succeed later.
+    /// Whether the same call may succeed later, since it is the database that is not as it should be (out of reach or out of
+    /// connections, a standby, another password, a permission that is missing) and not what it was asked.
     pub fn is_unavailable(&self) -> bool {
         match self {
+            // Class 21 cardinality violation, 22 data exception, 23 integrity constraint violation, 54 program limit
+            // exceeded (PostgreSQL's appendix A): about the values of this call.
+            Self::Database(sqlx::Error::Database(error)) => error
+                .code()
+                .is_none_or(|code| !["21", "22", "23", "54"].iter().any(|class| code.starts_with(class))),
             Self::Database(
-                sqlx::Error::Io(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::Tls(_),
-            ) => true,
-            // Class 08 connection exception, 53 insufficient resources, 57 operator intervention (and the statement
-            // timeout), 40 rollback (deadlock), 25P03 idle-in-transaction timeout: PostgreSQL's appendix A.
-            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-                ["08", "53", "57", "40", "25P03"].iter().any(|class| code.starts_with(class))
-            }),
-            _ => false,
+                sqlx::Error::Encode(_)
+                | sqlx::Error::Decode(_)
+                | sqlx::Error::ColumnDecode { .. }
+                | sqlx::Error::RowNotFound
+                | sqlx::Error::InvalidArgument(_),
+            )
+            | Self::Corrupt(_)
+            | Self::Url
+            | Self::Migrate(_) => false,
+            Self::Database(_) => true,
         }
     }
 }
@@ -91,6 +97,9 @@ impl DatabaseSettings {
             // A session that forgets its transaction must not hold locks for ever; a statement that waits for a lock must
             // not outlive the request that it serves.
             .options([("idle_in_transaction_session_timeout", "5s"), ("statement_timeout", "2s")])
+            // A statement's plan is made once, perhaps when its tables are still empty, and then kept. Every statement here
+            // looks up a few rows by their keys, so no plan may read a whole table.
+            .options([("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")])
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
         Ok(PgPoolOptions::new()

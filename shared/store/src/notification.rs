@@ -1,5 +1,7 @@
 //! The notification service's table: emails, stored first and sent later.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::{EmailId, OrderId, RequestId, UserId};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -9,6 +11,7 @@ use crate::{Once, StoreError};
 
 mod queue;
 
+pub use mail::traceparent;
 pub use queue::EmailQueue;
 
 /// Creates the tables or brings them up to date. Safe to run by several replicas at once.
@@ -29,6 +32,8 @@ pub struct NewEmail {
     pub message: String,
     /// The order whose end it tells; an order gets one email.
     pub order_id: Option<OrderId>,
+    /// The [trace](traceparent) that its sending is part of.
+    pub traceparent: Option<String>,
 }
 
 /// An email as it is stored.
@@ -56,27 +61,52 @@ pub struct Email {
 pub async fn enqueue(
     conn: &mut PgConnection,
     request: RequestId,
-    email: &NewEmail,
+    email: NewEmail,
 ) -> Result<Once<EmailId>, StoreError> {
-    let stored: Option<EmailId> = sqlx::query_scalar(
-        "insert into emails (request_id, user_id, email, title, message, order_id, kind, message_id)
-         values ($1, $2, $3, $4, $5, $6, case when $6::bigint is null then null else 'order-outcome' end, $7)
-         on conflict do nothing
-         returning id",
-    )
-    .bind(request)
-    .bind(email.user_id)
-    .bind(&email.email)
-    .bind(&email.title)
-    .bind(&email.message)
-    .bind(email.order_id)
-    .bind(format!("{}@arch.homework", Uuid::now_v7()))
-    .fetch_optional(&mut *conn)
-    .await?;
-    match stored {
-        Some(id) => Ok(Once::Done(id)),
-        None => repeated(conn, request, email).await,
+    let mut stored = enqueue_all(conn, &[(request, email)]).await?;
+    stored.pop().ok_or_else(|| sqlx::Error::RowNotFound.into())
+}
+
+/// As [`enqueue`], in one statement; says of each, in their order, what became of it.
+pub async fn enqueue_all(
+    conn: &mut PgConnection,
+    emails: &[(RequestId, NewEmail)],
+) -> Result<Vec<Once<EmailId>>, StoreError> {
+    fn column<'a, T>(emails: &'a [(RequestId, NewEmail)], of: impl Fn(&'a NewEmail) -> T) -> Vec<T> {
+        emails.iter().map(|(_, email)| of(email)).collect()
     }
+    if emails.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stored: Vec<(RequestId, EmailId)> = sqlx::query_as(
+        "insert into emails (request_id, user_id, email, title, message, order_id, kind, message_id, traceparent)
+         select request_id, user_id, email, title, message, order_id,
+                case when order_id is null then null else 'order-outcome' end, message_id, traceparent
+         from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+                     $8::text[])
+             as new (request_id, user_id, email, title, message, order_id, message_id, traceparent)
+         on conflict do nothing
+         returning request_id, id",
+    )
+    .bind(emails.iter().map(|(request, _)| request.0).collect::<Vec<_>>())
+    .bind(column(emails, |email| email.user_id.0))
+    .bind(column(emails, |email| email.email.as_str()))
+    .bind(column(emails, |email| email.title.as_str()))
+    .bind(column(emails, |email| email.message.as_str()))
+    .bind(column(emails, |email| email.order_id.map(|order| order.0)))
+    .bind(column(emails, |_| format!("{}@arch.homework", Uuid::now_v7())))
+    .bind(column(emails, |email| email.traceparent.as_deref()))
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut stored: HashMap<RequestId, EmailId> = stored.into_iter().collect();
+    let mut outcomes = Vec::with_capacity(emails.len());
+    for (request, email) in emails {
+        outcomes.push(match stored.remove(request) {
+            Some(id) => Once::Done(id),
+            None => repeated(conn, *request, email).await?,
+        });
+    }
+    Ok(outcomes)
 }
 
 /// What the earlier email says, found by its request or by its order.

@@ -1,8 +1,11 @@
 //! The order service's table.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::{Amount, OrderId, OrderStatus, Refusal, RequestId, Settlement, UserId};
 use sqlx::postgres::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use crate::{Once, StoreError};
 
@@ -41,31 +44,63 @@ impl Order {
     }
 }
 
-/// Stores a pending order, once per `request`.
-pub async fn create(
+/// An order that is to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct NewOrder {
+    /// The client's request.
+    pub request: RequestId,
+    /// Who orders.
+    pub user: UserId,
+    /// What it costs.
+    pub price: Amount,
+    /// The version of the profile it is taken with, in styles that have a replica of users.
+    pub user_version: Option<i64>,
+}
+
+/// Stores a pending order, once per request.
+pub async fn create(conn: &mut PgConnection, order: NewOrder) -> Result<Once<Order>, StoreError> {
+    let mut created = create_all(conn, &[order]).await?;
+    created.pop().ok_or_else(|| sqlx::Error::RowNotFound.into())
+}
+
+/// Stores pending orders, each once per request, in one statement; says of each, in their order, what became of it.
+pub async fn create_all(
     conn: &mut PgConnection,
-    request: RequestId,
-    user: UserId,
-    price: Amount,
-) -> Result<Once<Order>, StoreError> {
-    let created: Option<Order> = sqlx::query_as(
-        "insert into orders (request_id, user_id, price) values ($1, $2, $3)
-         on conflict do nothing
+    orders: &[NewOrder],
+) -> Result<Vec<Once<Order>>, StoreError> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let requests: Vec<Uuid> = orders.iter().map(|order| order.request.0).collect();
+    let stored: Vec<Order> = sqlx::query_as(
+        "insert into orders (request_id, user_id, price, user_version)
+         select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) on conflict do nothing
          returning id, request_id, user_id, price, status, reason, version, created_at, updated_at",
     )
-    .bind(request)
-    .bind(user)
-    .bind(price)
-    .fetch_optional(&mut *conn)
+    .bind(&requests)
+    .bind(orders.iter().map(|order| order.user.0).collect::<Vec<_>>())
+    .bind(orders.iter().map(|order| order.price.minor_units()).collect::<Vec<_>>())
+    .bind(orders.iter().map(|order| order.user_version).collect::<Vec<_>>())
+    .fetch_all(&mut *conn)
     .await?;
-    if let Some(order) = created {
-        return Ok(Once::Done(order));
+    let mut stored = by_request(stored);
+    let mut known = HashMap::new();
+    if stored.len() < orders.len() {
+        known = by_request(find_by_requests(conn, &requests).await?);
     }
-    match find_by_request(conn, request).await? {
-        Some(order) if order.user_id == user && order.price == price => Ok(Once::Repeated(order)),
-        Some(_) => Ok(Once::Reused),
-        None => Err(sqlx::Error::RowNotFound.into()),
-    }
+    let outcome = |asked: &NewOrder| match (stored.remove(&asked.request), known.get(&asked.request)) {
+        (Some(order), _) => Ok(Once::Done(order)),
+        (None, Some(order)) if order.user_id == asked.user && order.price == asked.price => {
+            Ok(Once::Repeated(order.clone()))
+        }
+        (None, Some(_)) => Ok(Once::Reused),
+        (None, None) => Err(sqlx::Error::RowNotFound.into()),
+    };
+    orders.iter().map(outcome).collect()
+}
+
+fn by_request(orders: Vec<Order>) -> HashMap<RequestId, Order> {
+    orders.into_iter().map(|order| (order.request_id, order)).collect()
 }
 
 /// Moves a pending order to its terminal status. `None` when it is not pending (any more): a terminal status never changes.
@@ -74,19 +109,31 @@ pub async fn settle(
     id: OrderId,
     settlement: Settlement,
 ) -> Result<Option<Order>, StoreError> {
-    let Ok((status, reason)) = settlement.apply(OrderStatus::Pending) else {
-        return Ok(None);
-    };
-    Ok(sqlx::query_as(
-        "update orders set status = $2, reason = $3, version = version + 1, updated_at = now()
-         where id = $1 and status = 'pending'
-         returning id, request_id, user_id, price, status, reason, version, created_at, updated_at",
+    Ok(settle_all(conn, &[(id, settlement)]).await?.remove(&id))
+}
+
+/// As [`settle`], in one statement. Each order must be there once; those that are not pending are missing in what is returned.
+pub async fn settle_all(
+    conn: &mut PgConnection,
+    settlements: &[(OrderId, Settlement)],
+) -> Result<HashMap<OrderId, Order>, StoreError> {
+    if settlements.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (ids, decided): (Vec<i64>, Vec<_>) =
+        settlements.iter().map(|(id, settlement)| (id.0, settlement.status_and_reason())).unzip();
+    let settled: Vec<Order> = sqlx::query_as(
+        "update orders set status = decided.status, reason = decided.reason, version = version + 1, updated_at = now()
+         from unnest($1::bigint[], $2::text[], $3::text[]) as decided (id, status, reason)
+         where orders.id = decided.id and orders.status = 'pending'
+         returning orders.id, request_id, user_id, price, orders.status, orders.reason, version, created_at, updated_at",
     )
-    .bind(id)
-    .bind(status)
-    .bind(reason)
-    .fetch_optional(conn)
-    .await?)
+    .bind(ids)
+    .bind(decided.iter().map(|(status, _)| status.as_str()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|(_, reason)| reason.map(Refusal::as_str)).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    Ok(settled.into_iter().map(|order| (order.id, order)).collect())
 }
 
 /// Looks up an order.
@@ -105,12 +152,16 @@ pub async fn find_by_request(
     conn: &mut PgConnection,
     request: RequestId,
 ) -> Result<Option<Order>, StoreError> {
+    Ok(find_by_requests(conn, &[request.0]).await?.pop())
+}
+
+async fn find_by_requests(conn: &mut PgConnection, requests: &[Uuid]) -> Result<Vec<Order>, StoreError> {
     Ok(sqlx::query_as(
         "select id, request_id, user_id, price, status, reason, version, created_at, updated_at
-         from orders where request_id = $1",
+         from orders where request_id = any($1)",
     )
-    .bind(request)
-    .fetch_optional(conn)
+    .bind(requests)
+    .fetch_all(conn)
     .await?)
 }
 

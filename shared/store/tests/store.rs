@@ -178,13 +178,14 @@ async fn an_order_gets_one_email_and_a_claim_that_ran_out_cannot_record() {
         title: "Order is paid".to_owned(),
         message: "m".to_owned(),
         order_id: Some(OrderId(7)),
+        traceparent: None,
     };
     let mut conn = pool.acquire().await.unwrap();
-    let stored = notification::enqueue(&mut conn, request(), &email).await.unwrap();
+    let stored = notification::enqueue(&mut conn, request(), email.clone()).await.unwrap();
     let Once::Done(id) = stored else { panic!("{stored:?}") };
-    assert_eq!(notification::enqueue(&mut conn, request(), &email).await.unwrap(), Once::Repeated(id));
+    assert_eq!(notification::enqueue(&mut conn, request(), email.clone()).await.unwrap(), Once::Repeated(id));
     let other = NewEmail { title: "Not enough money".to_owned(), ..email };
-    assert_eq!(notification::enqueue(&mut conn, request(), &other).await.unwrap(), Once::Reused);
+    assert_eq!(notification::enqueue(&mut conn, request(), other).await.unwrap(), Once::Reused);
 
     let queue = EmailQueue(pool.clone());
     let first = queue.claim(10, Duration::ZERO).await.unwrap();

@@ -1,5 +1,8 @@
 //! Logs, traces and metrics: set up once per process, the same way in every service.
 
+mod traces;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -7,6 +10,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+pub use traces::TraceSettings;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -23,6 +27,8 @@ pub enum LogFormat {
 
 /// Settings of telemetry.
 #[derive(Clone, Debug, Args)]
+// Its group would have the name of the settings that it is part of, and clap allows each name once.
+#[group(skip)]
 pub struct Settings {
     /// How logs are written (to standard error).
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
@@ -31,11 +37,16 @@ pub struct Settings {
     /// What is logged: a `tracing` filter such as `info` or `warn,web=debug`.
     #[arg(long, env = "LOG_FILTER", default_value = "info")]
     pub log_filter: String,
+
+    /// Where spans go.
+    #[command(flatten)]
+    pub traces: TraceSettings,
 }
 
-/// What [`init`] set up and the service needs to hold.
+/// What [`init`] set up. A service holds it to its very end: when it is dropped, the spans that are still here are exported.
 pub struct Telemetry {
     metrics: PrometheusHandle,
+    tracers: SdkTracerProvider,
 }
 
 /// Seconds: from a local round trip to the longest wait a client may ask for.
@@ -48,21 +59,34 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Installs the process-wide logger, tracer and metrics recorder for `service`.
 ///
 /// # Errors
-/// When the filter does not parse, or when it is called twice in a process.
+/// When a setting cannot be right (the error names its variable), or when it is called twice in a process.
 pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&settings.log_filter)
         .map_err(|error| anyhow::anyhow!("LOG_FILTER {:?}: {error}", settings.log_filter))?;
     // Spans carry the W3C trace context from request to request.
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    let tracer = SdkTracerProvider::builder().build().tracer(service);
-    let registry = tracing_subscriber::registry()
-        // Not behind the log filter: a quiet log must not cut the trace.
-        .with(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO));
+    let tracers = settings.traces.provider(service)?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(tracers.tracer(service))
+        // What a span says of the code and its thread is of no use to who reads a trace across services.
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        // Contexts are handed on by name, never taken from the thread; entering a span costs less then.
+        .with_context_activation(false);
+    // Not behind the log filter: a quiet log must not cut the trace.
+    let registry = tracing_subscriber::registry().with(spans.with_filter(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(filter)).try_init()?,
         LogFormat::Pretty => registry.with(lines.compact().with_filter(filter)).try_init()?,
     }
+    Ok(Telemetry { metrics: record_metrics(service)?, tracers })
+}
+
+/// Installs the process-wide metrics recorder.
+fn record_metrics(service: &'static str) -> anyhow::Result<PrometheusHandle> {
     let metrics = PrometheusBuilder::new()
         .add_global_label("service", service)
         .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &DURATION_BUCKETS)?
@@ -75,14 +99,23 @@ pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<Teleme
             upkeep.run_upkeep();
         }
     })?;
-    Ok(Telemetry { metrics })
+    Ok(metrics)
 }
 
 impl Telemetry {
-    /// All metrics in Prometheus' text format.
-    pub fn render_metrics(&self) -> String {
-        resident_memory();
-        self.metrics.render()
+    /// Renders all metrics in Prometheus' text format. Apart from `self`, which has to outlive the server that answers with it.
+    pub fn metrics(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
+        let metrics = self.metrics.clone();
+        Arc::new(move || {
+            resident_memory();
+            metrics.render()
+        })
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        traces::flush(&self.tracers);
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// There is no answer, or (from [`Peer::ask`]) one that only says that the peer failed.
+/// There is no answer, or (from [`Peer::ask`](crate::Peer::ask)) one that only says that the peer failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The request did not reach the peer: nothing happened there.
@@ -124,10 +124,11 @@ impl Answer {
 }
 
 impl PeerError {
-    /// The service that is missing.
-    pub fn peer(&self) -> &'static str {
+    /// A word for it, as a value of labels and attributes.
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Unreachable { peer, .. } | Self::Unanswered { peer, .. } => peer,
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unanswered { .. } => "unanswered",
         }
     }
 

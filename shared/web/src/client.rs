@@ -9,18 +9,17 @@ use clap::Args;
 use failsafe::failure_policy::{self, ConsecutiveFailures};
 use failsafe::futures::CircuitBreaker as _;
 use failsafe::{Config, Instrument, StateMachine};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use opentelemetry::propagation::Injector;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tower::retry::budget::{Budget as _, TpsBudget};
-use tracing::Instrument as _;
-use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use url::Url;
+use url::{Position, Url};
 
 use crate::context::{DEADLINE_MS, REQUEST_ID};
-use crate::{Answer, Call, PeerError, RequestContext, Retry};
+use crate::{Answer, Call, PeerError, RequestContext, Retry, spans};
 
 /// Settings of the calls to other services.
 #[derive(Clone, Debug, Args)]
@@ -154,6 +153,10 @@ impl Peer {
         let Ok(_permit) = timeout(context.remaining(), outstanding.acquire()).await else {
             return Err(self.unreachable("too many requests are outstanding"));
         };
+        if context.remaining() <= DEADLINE_MARGIN {
+            // Nothing that the peer could do about it, so its breaker is not told.
+            return Err(self.unreachable("the deadline has passed"));
+        }
         budget.deposit();
         // Full jitter: anything up to the longest wait, so that those who failed together do not come back together.
         let mut delays = (0..RETRIES_MAX).map(|retry| RETRY_BACKOFF.mul_f64(fastrand::f64()) * (1 << retry));
@@ -196,25 +199,15 @@ impl Peer {
     }
 
     async fn attempt(&self, call: &Call, limit: Duration) -> Result<Answer, PeerError> {
-        let path = call.path.split('?').next().unwrap_or_default();
-        let span = tracing::info_span!(
-            "call",
-            otel.name = format!("{} {}", call.method, self.0.name),
-            otel.kind = "client",
-            http.request.method = %call.method,
-            server.address = self.0.name,
-            url.path = path,
-            http.response.status_code = Empty,
-        );
+        let span = spans::client(call, self.0.name, &self.0.base);
         let started = Instant::now();
         let outcome = timeout(limit, self.exchange(call, limit).instrument(span.clone())).await;
         let outcome = outcome.unwrap_or_else(|_| Err(self.unanswered(format!("no answer within {limit:?}"))));
+        spans::record_outcome(&span, &outcome);
         let status = match &outcome {
             Ok(answer) => answer.status.as_str().to_owned(),
-            Err(PeerError::Unreachable { .. }) => "unreachable".to_owned(),
-            Err(PeerError::Unanswered { .. }) => "unanswered".to_owned(),
+            Err(error) => error.kind().to_owned(),
         };
-        span.record("http.response.status_code", &status);
         metrics::histogram!("http_client_request_duration_seconds",
             "peer" => self.0.name, "method" => call.method.to_string(), "status" => status)
         .record(started.elapsed());
@@ -228,16 +221,22 @@ impl Peer {
             return Err(self.unreachable("the path is not in its normal form"));
         }
         let mut headers = call.headers.clone();
+        // The client library would write these two itself; here they are counted too.
+        if let Ok(host) = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]) {
+            headers.insert(header::HOST, host);
+        }
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         let context = RequestContext::current();
         if let Ok(id) = HeaderValue::from_str(&context.id) {
             headers.insert(REQUEST_ID, id);
         }
         let left_ms = u64::try_from(limit.saturating_sub(DEADLINE_MARGIN).as_millis()).unwrap_or(u64::MAX);
         headers.insert(DEADLINE_MS, HeaderValue::from(left_ms));
-        let trace = tracing::Span::current().context();
+        let span = Span::current();
         opentelemetry::global::get_text_map_propagator(|w3c| {
-            w3c.inject_context(&trace, &mut Headers(&mut headers));
+            w3c.inject_context(&span.context(), &mut Headers(&mut headers));
         });
+        spans::record_request(&span, call, &url[Position::BeforePath..Position::AfterQuery], &headers);
 
         let mut request = self.0.http.request(call.method.clone(), url).headers(headers);
         if let Some(body) = &call.body {
@@ -264,7 +263,7 @@ impl Peer {
     }
 }
 
-/// Statuses that promise nothing for the next try.
+/// Statuses that may pass: the next try may get another answer.
 fn is_transient(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }

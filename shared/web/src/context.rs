@@ -51,6 +51,11 @@ impl RequestContext {
         CURRENT.try_with(Clone::clone).unwrap_or_else(|_| Self::background(Duration::from_secs(3)))
     }
 
+    /// The id where only a UUID will do: one made here if the client's is none.
+    pub fn uuid(&self) -> Uuid {
+        self.id.parse().unwrap_or_else(|_| Uuid::now_v7())
+    }
+
     /// Runs `work` in this context.
     pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         CURRENT.scope(self, work).await
@@ -64,7 +69,7 @@ impl RequestContext {
     }
 
     /// Time that is left; zero when the deadline has passed.
-    pub fn remaining(&self) -> Duration {
+    pub(crate) fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 }

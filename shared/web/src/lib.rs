@@ -8,6 +8,7 @@ mod extract;
 mod health;
 mod problem;
 mod server;
+mod spans;
 
 pub use call::{Answer, Call, PeerError, Retry};
 pub use client::{Client, ClientSettings, Peer};
@@ -16,5 +17,6 @@ pub use extract::{Json, Path, Query};
 pub use health::{Check, Health};
 pub use problem::Problem;
 pub use server::{
-    BODY_BYTES_MAX, DeadlineOf, ListenSettings, ServerSettings, bind, serve, shutdown_on_signal, spawn_worker,
+    BODY_BYTES_MAX, DeadlineOf, ListenSettings, ServerSettings, bind, in_time, serve, shutdown_on_signal,
+    spawn_worker,
 };

@@ -21,13 +21,15 @@ pub struct Problem {
     pub status: u16,
     /// What is wrong this time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub detail: Option<String>,
     /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub instance: Option<String>,
     /// Stable, for programs: `insufficient-funds`, `invalid-request`, ...
     pub code: Cow<'static, str>,
-    /// What else a program may need: `field`, `orderId`, `requestId`.
+    /// What else a program may need, such as `field`.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extensions: Map<String, Value>,
@@ -75,6 +77,11 @@ impl Problem {
     /// 404: there is nothing at this address.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found").detail(detail)
+    }
+
+    /// 404: this service has no such path. Told apart from [`Self::not_found`], which is about what the path names.
+    pub fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-such-path", "Not found").detail("There is nothing at this path.")
     }
 
     /// 413: the body is larger than [`crate::BODY_BYTES_MAX`].

@@ -19,16 +19,17 @@ use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::TraceContextExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument as _;
 use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::context::REQUEST_ID;
 use crate::health::{self, Check};
+use crate::spans::{self, PROBES};
 use crate::{Problem, RequestContext};
 
 /// The largest request body, in bytes. Past it the answer is 413.
@@ -39,6 +40,8 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long running requests may take to finish at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// How long somebody who may be answered without the outcome waits for it then.
+const WAIT_AT_SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Where a service listens.
 #[derive(Clone, Debug, Args)]
@@ -102,17 +105,17 @@ pub fn shutdown_on_signal() -> std::io::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// Runs a worker without which the service is not sound. Should it panic, the service stops, so that whoever supervises it
-/// starts it anew. The handle ends with the worker.
+/// Runs a worker without which the service is not sound. Should it fail or panic, the service stops, so that whoever
+/// supervises it starts it anew. The handle ends with the worker.
 pub fn spawn_worker(
-    worker: impl Future<Output = ()> + Send + 'static,
+    worker: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     shutdown: CancellationToken,
-) -> JoinHandle<Result<(), JoinError>> {
+) -> JoinHandle<anyhow::Result<()>> {
     let running = tokio::spawn(worker);
     tokio::spawn(async move {
-        let outcome = running.await;
+        let outcome = running.await.unwrap_or_else(|panic| Err(panic.into()));
         if let Err(error) = &outcome {
-            tracing::error!(%error, "a worker ended; stopping");
+            tracing::error!(error = format!("{error:#}"), "a worker ended; stopping");
             shutdown.cancel();
         }
         outcome
@@ -149,6 +152,24 @@ pub async fn serve(
     }
 }
 
+/// `outcome`, if it comes until `by`. At `shutdown` that is soon, so that whoever waits is answered before the server is gone.
+pub async fn in_time<T>(
+    by: Instant,
+    shutdown: &CancellationToken,
+    outcome: impl Future<Output = T>,
+) -> Option<T> {
+    let over = async {
+        tokio::select! {
+            () = sleep_until(by) => {}
+            () = async { shutdown.cancelled().await; sleep(WAIT_AT_SHUTDOWN).await } => {}
+        }
+    };
+    tokio::select! {
+        outcome = outcome => Some(outcome),
+        () = over => None,
+    }
+}
+
 /// The next connection, once there is room for it; `None` at shutdown.
 async fn accept(
     listener: &TcpListener,
@@ -163,7 +184,7 @@ async fn accept(
                 // Out of file descriptors, mostly: some will be free again.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                 }
             }
         }
@@ -184,7 +205,7 @@ fn frame(routes: Router, settings: ServerSettings) -> Router {
         .route("/health", get(health::health))
         .route("/ready", get(move || health::ready(Arc::clone(&checks))))
         .route("/metrics", get(move || std::future::ready(metrics())))
-        .fallback(async || Problem::not_found("There is nothing at this path."))
+        .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
                 .detail("This path has no such method; the Allow header names those it has.")
@@ -219,22 +240,11 @@ async fn observe(
     let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!(
-        "request",
-        otel.name = format!("{method} {route}"),
-        otel.kind = "server",
-        http.request.method = method,
-        http.route = route,
-        url.path = path,
-        http.response.status_code = Empty,
-        request_id = context.id,
-        trace_id = Empty,
-    );
-    let parent =
-        opentelemetry::global::get_text_map_propagator(|w3c| w3c.extract(&Headers(request.headers())));
-    // Fails only where no OpenTelemetry layer is installed, as in unit tests.
-    let _ = span.set_parent(parent);
-    span.record("trace_id", span.context().span().span_context().trace_id().to_string());
+    let span = if PROBES.contains(&route.as_str()) {
+        Span::none()
+    } else {
+        request_span(&request, method, &route, &context)
+    };
 
     let id = context.id.clone();
     let mut response = context.scope(next.run(request)).instrument(span.clone()).await;
@@ -248,7 +258,7 @@ async fn observe(
         response.headers_mut().insert(REQUEST_ID, id);
     }
     let (status, duration) = (response.status(), started.elapsed());
-    span.record("http.response.status_code", status.as_u16());
+    spans::record_status(&span, status);
     span.in_scope(|| {
         if status.is_server_error() {
             tracing::warn!(%status, ?duration, "answered");
@@ -260,6 +270,30 @@ async fn observe(
         "method" => method, "route" => route, "status" => status.as_str().to_owned())
     .record(duration);
     response
+}
+
+/// The span of a request, as a part of its caller's trace.
+fn request_span(request: &Request, method: &'static str, route: &str, context: &RequestContext) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.route = route,
+        url.path = request.uri().path(),
+        url.scheme = "http",
+        "error.type" = Empty,
+        http.response.status_code = Empty,
+        request_id = context.id,
+        trace_id = Empty,
+    );
+    let parent =
+        opentelemetry::global::get_text_map_propagator(|w3c| w3c.extract(&Headers(request.headers())));
+    // Fails only where no OpenTelemetry layer is installed, as in unit tests.
+    let _ = span.set_parent(parent);
+    span.record("trace_id", span.context().span().span_context().trace_id().to_string());
+    span
 }
 
 /// A method's name; `_OTHER` for one that a client made up (as OpenTelemetry's semantic conventions say), since every value

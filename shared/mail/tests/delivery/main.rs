@@ -30,6 +30,7 @@ fn email(id: i64) -> QueuedEmail {
         body: "It is paid.\n.\nThank you.\n".to_owned(),
         attempts: 1,
         taken_over: false,
+        traceparent: None,
     }
 }
 

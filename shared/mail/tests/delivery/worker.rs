@@ -127,11 +127,22 @@ async fn what_the_lease_has_no_room_for_is_released_uncounted() {
     let peer = Peer::start([]).await;
     let queue = MemoryQueue::with((1..=3).map(email));
     let mut mailer = mailer(&peer);
-    // Raised to exactly one slowest attempt, so the first one already uses up the room.
-    let settings = Settings { lease: Duration::ZERO, ..settings() };
+    // Hardly more than one slowest attempt, so the first one already uses up the room.
+    let lease = mailer.send_max() + Duration::from_nanos(1);
+    let settings = Settings { lease, ..settings() };
     assert_eq!(deliver_due(&queue, &mut mailer, &settings).await.unwrap(), 1);
     assert_eq!(queue.verdicts(2), [Verdict::Released]);
     assert_eq!(queue.attempts(2), 0);
+}
+
+#[tokio::test]
+async fn a_lease_with_room_for_one_attempt_is_for_one_email() {
+    let peer = Peer::start([]).await;
+    let queue = MemoryQueue::with((1..=3).map(email));
+    // Raised to exactly one slowest attempt.
+    let settings = Settings { lease: Duration::ZERO, ..settings() };
+    assert_eq!(deliver_due(&queue, &mut mailer(&peer), &settings).await.unwrap(), 1);
+    assert_eq!((queue.verdicts(0), queue.verdicts(1)), (vec![Verdict::Sent], Vec::new()));
 }
 
 #[tokio::test]
@@ -151,7 +162,8 @@ async fn an_email_that_cannot_be_recorded_is_left_when_its_lease_ends() {
     queue.fail_next_records(usize::MAX);
     let timeouts = Timeouts { connect: Duration::from_millis(20), command: Duration::from_millis(20) };
     let mut mailer = mailer(&peer).with_timeouts(timeouts);
-    let settings = Settings { lease: Duration::ZERO, ..settings() };
+    // Room for two claims, and hardly more than one attempt.
+    let settings = Settings { lease: mailer.send_max() + Duration::from_nanos(1), ..settings() };
     let error = deliver_due(&queue, &mut mailer, &settings).await.unwrap_err();
     assert!(matches!(error, DeliverError::Record { id: 1, .. }), "{error:?}");
     assert!(queue.states().iter().all(|state| matches!(state, State::Sending { .. })));

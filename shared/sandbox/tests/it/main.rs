@@ -3,6 +3,9 @@
 // In helpers too, where clippy does not see that they are tests.
 #![allow(clippy::unwrap_used)]
 
+mod containers;
+mod kafka;
+mod kafka_groups;
 mod postgres;
 mod smtp;
 

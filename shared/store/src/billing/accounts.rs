@@ -1,10 +1,15 @@
 //! Accounts and the ledger: the two places where money moves.
 
+use std::collections::BTreeMap;
+
 use domain::{Amount, Balance, Operation, OrderId, Refusal, RequestId, UserId};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
 
 use super::requests::{self, Begun};
+#[cfg(feature = "failpoints")]
+use crate::mistake;
 use crate::{Once, StoreError};
 
 /// A request to put money on an account.
@@ -94,7 +99,180 @@ pub async fn deposit(
 
 /// Takes money from an account if it is there, once per `request`, and says what the account holds then. Refusals are
 /// remembered too: an order that was refused stays refused, whatever is deposited between two tries.
+///
+/// One statement: the debit is conditional, so that no two withdrawals see the same money, and is remembered with its outcome.
+/// A repeat that runs at the same time violates the key of `requests` and takes its debit back with it; outside of a
+/// transaction it then finds the outcome of the first, within one it is to be tried again.
 pub async fn withdraw(
+    conn: &mut PgConnection,
+    request: RequestId,
+    withdrawal: Withdrawal,
+) -> Result<Once<Result<Balance, Refusal>>, WithdrawError> {
+    #[cfg(feature = "failpoints")]
+    if mistake::is_made("mistake::racy_debit") {
+        return racy_withdraw(conn, request, withdrawal).await;
+    }
+    let Withdrawal { user_id, amount, order_id } = withdrawal;
+    let refused = |why: Refusal| Json(Err::<Balance, _>(why));
+    let decided: Result<Option<Json<Result<Balance, Refusal>>>, sqlx::Error> = sqlx::query_scalar(
+        "with debit as (
+             update accounts set balance = balance - $5
+             where user_id = $4 and balance >= $5 and not exists (select from requests where request_id = $1)
+             returning balance
+         ), entry as (
+             insert into ledger (user_id, kind, amount, balance_after, order_id)
+             select $4, 'withdrawal', $5, balance, $6 from debit
+         )
+         insert into requests (request_id, operation, asked, outcome)
+         select $1, $2, $3, coalesce(
+             (select jsonb_build_object('Ok', balance) from debit),
+             case when exists (select from accounts where user_id = $4) then $7::jsonb else $8::jsonb end)
+         where not exists (select from requests where request_id = $1)
+         returning outcome",
+    )
+    .bind(request)
+    .bind(withdrawal.operation().as_str())
+    .bind(Json(withdrawal))
+    .bind(user_id)
+    .bind(amount)
+    .bind(order_id)
+    .bind(refused(Refusal::InsufficientFunds))
+    .bind(refused(Refusal::AccountNotFound))
+    .fetch_optional(&mut *conn)
+    .await;
+    match decided {
+        Ok(Some(Json(outcome))) => Ok(Once::Done(outcome)),
+        Ok(None) => Ok(requests::repeated(conn, request, &withdrawal).await?),
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("requests_pkey") => {
+            Ok(requests::repeated(conn, request, &withdrawal).await?)
+        }
+        Err(error) => Err(not_charged(error, order_id)),
+    }
+}
+
+/// Withdrawals as [`withdraw`] makes them one after the other, in a few statements for all of them; says of each, in their
+/// order, what became of it.
+///
+/// The debit of all withdrawals from an account is one, conditional on the balance covering them all. Where it does not, and for
+/// repeats, they are made one by one.
+pub async fn withdraw_all(
+    conn: &mut PgConnection,
+    asked: &[(RequestId, Withdrawal)],
+) -> Result<Vec<Once<Result<Balance, Refusal>>>, WithdrawError> {
+    let together = settle_together(conn, asked).await?;
+    let mut outcomes = Vec::with_capacity(asked.len());
+    for (&(request, withdrawal), balance) in asked.iter().zip(together) {
+        outcomes.push(match balance {
+            Some(balance) => Once::Done(Ok(balance)),
+            None => withdraw(conn, request, withdrawal).await?,
+        });
+    }
+    Ok(outcomes)
+}
+
+/// The balance after each withdrawal that could be made together with the others; `None` for the rest.
+async fn settle_together(
+    conn: &mut PgConnection,
+    asked: &[(RequestId, Withdrawal)],
+) -> Result<Vec<Option<Balance>>, WithdrawError> {
+    let mut balances = vec![None; asked.len()];
+    #[cfg(feature = "failpoints")]
+    if mistake::is_made("mistake::racy_debit") {
+        return Ok(balances);
+    }
+    let mut known = requests::known(conn, asked.iter().map(|(request, _)| *request)).await?;
+    // What comes a second time in one batch is a repeat, too.
+    let new: Vec<usize> = (0..asked.len()).filter(|&at| known.insert(asked[at].0)).collect();
+    let mut totals: BTreeMap<UserId, i64> = BTreeMap::new();
+    for &at in &new {
+        let Withdrawal { user_id, amount, .. } = asked[at].1;
+        let total = totals.entry(user_id).or_default();
+        *total = total.saturating_add(amount.minor_units());
+    }
+    let mut held = debit_totals(conn, &totals).await?;
+    let mut made = Vec::with_capacity(new.len());
+    for at in new {
+        let Withdrawal { user_id, amount, .. } = asked[at].1;
+        if let Some(balance) = held.get_mut(&user_id) {
+            *balance -= amount.minor_units();
+            balances[at] = Some(Balance(*balance));
+            made.push((asked[at], Balance(*balance)));
+        }
+    }
+    if !made.is_empty() {
+        remember(conn, &made).await?;
+    }
+    Ok(balances)
+}
+
+/// Takes `totals` from those accounts that cover them; says what these held before.
+async fn debit_totals(
+    conn: &mut PgConnection,
+    totals: &BTreeMap<UserId, i64>,
+) -> Result<BTreeMap<UserId, i64>, StoreError> {
+    let held: Vec<(UserId, i64)> = sqlx::query_as(
+        "update accounts set balance = balance - wanted.total
+         from unnest($1::bigint[], $2::bigint[]) as wanted (user_id, total)
+         where accounts.user_id = wanted.user_id and balance >= wanted.total
+         returning accounts.user_id, balance + wanted.total",
+    )
+    .bind(totals.keys().map(|user| user.0).collect::<Vec<_>>())
+    .bind(totals.values().copied().collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    Ok(held.into_iter().collect())
+}
+
+/// Writes withdrawals, and the balance after each, into the ledger and among the requests.
+async fn remember(
+    conn: &mut PgConnection,
+    made: &[((RequestId, Withdrawal), Balance)],
+) -> Result<(), WithdrawError> {
+    fn column<T>(
+        made: &[((RequestId, Withdrawal), Balance)],
+        of: impl Fn(&Withdrawal, RequestId, Balance) -> T,
+    ) -> Vec<T> {
+        made.iter().map(|((request, withdrawal), balance)| of(withdrawal, *request, *balance)).collect()
+    }
+    sqlx::query(
+        "with made as (
+             select * from unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+                 as made (request_id, operation, asked, user_id, amount, balance_after, order_id)
+         ), entry as (
+             insert into ledger (user_id, kind, amount, balance_after, order_id)
+             select user_id, 'withdrawal', amount, balance_after, order_id from made
+         )
+         insert into requests (request_id, operation, asked, outcome)
+         select request_id, operation, asked, jsonb_build_object('Ok', balance_after) from made",
+    )
+    .bind(column(made, |_, request, _| request.0))
+    .bind(column(made, |withdrawal, _, _| withdrawal.operation().as_str()))
+    .bind(column(made, |withdrawal, _, _| Json(*withdrawal)))
+    .bind(column(made, |withdrawal, _, _| withdrawal.user_id.0))
+    .bind(column(made, |withdrawal, _, _| withdrawal.amount.minor_units()))
+    .bind(column(made, |_, _, balance| balance.0))
+    .bind(column(made, |withdrawal, _, _| withdrawal.order_id.map(|order| order.0)))
+    .execute(conn)
+    .await
+    .map_err(|error| not_charged(error, None))?;
+    Ok(())
+}
+
+/// What an error of a withdrawal says: somebody else has charged the order, or the database failed.
+fn not_charged(error: sqlx::Error, order: Option<OrderId>) -> WithdrawError {
+    match (error, order) {
+        (sqlx::Error::Database(error), Some(order))
+            if error.constraint() == Some("ledger_order_kind_key") =>
+        {
+            WithdrawError::OrderAlreadyCharged(order)
+        }
+        (error, _) => StoreError::from(error).into(),
+    }
+}
+
+/// A mistake on purpose: the account is debited by [`racy_debit`].
+#[cfg(feature = "failpoints")]
+async fn racy_withdraw(
     conn: &mut PgConnection,
     request: RequestId,
     withdrawal: Withdrawal,
@@ -104,7 +282,7 @@ pub async fn withdraw(
         Begun::Repeated(outcome) => return Ok(Once::Repeated(outcome)),
         Begun::Reused => return Ok(Once::Reused),
     }
-    let outcome = match debit(conn, withdrawal).await? {
+    let outcome = match racy_debit(conn, withdrawal).await? {
         Some(balance) => Ok(balance),
         None if account_exists(conn, withdrawal.user_id).await? => Err(Refusal::InsufficientFunds),
         None => Err(Refusal::AccountNotFound),
@@ -113,32 +291,31 @@ pub async fn withdraw(
     Ok(Once::Done(outcome))
 }
 
-/// One conditional statement: whoever reads the balance first and writes it later lets two withdrawals see the same money.
-async fn debit(conn: &mut PgConnection, withdrawal: Withdrawal) -> Result<Option<Balance>, WithdrawError> {
+/// The mistake itself: reads, thinks, and writes what it has thought.
+#[cfg(feature = "failpoints")]
+async fn racy_debit(
+    conn: &mut PgConnection,
+    withdrawal: Withdrawal,
+) -> Result<Option<Balance>, WithdrawError> {
     let Withdrawal { user_id, amount, order_id } = withdrawal;
-    let debited = sqlx::query_scalar(
-        "with debit as (
-             update accounts set balance = balance - $2 where user_id = $1 and balance >= $2 returning balance
-         ), entry as (
-             insert into ledger (user_id, kind, amount, balance_after, order_id)
-             select $1, 'withdrawal', $2, balance, $3 from debit
-         )
-         select balance from debit",
+    let balance = sqlx::query_scalar("select balance, pg_sleep(0.05) from accounts where user_id = $1");
+    let balance: Option<i64> =
+        balance.bind(user_id).fetch_optional(&mut *conn).await.map_err(StoreError::from)?;
+    let Some(left) = balance.map(|balance| balance - amount.minor_units()).filter(|left| *left >= 0) else {
+        return Ok(None);
+    };
+    sqlx::query(
+        "with debit as (update accounts set balance = $2 where user_id = $1)
+         insert into ledger (user_id, kind, amount, balance_after, order_id) values ($1, 'withdrawal', $3, $2, $4)",
     )
     .bind(user_id)
+    .bind(left)
     .bind(amount)
     .bind(order_id)
-    .fetch_optional(conn)
-    .await;
-    match (debited, order_id) {
-        (Ok(balance), _) => Ok(balance),
-        (Err(sqlx::Error::Database(error)), Some(order))
-            if error.constraint() == Some("ledger_order_kind_key") =>
-        {
-            Err(WithdrawError::OrderAlreadyCharged(order))
-        }
-        (Err(error), _) => Err(StoreError::from(error).into()),
-    }
+    .execute(conn)
+    .await
+    .map_err(StoreError::from)?;
+    Ok(Some(Balance(left)))
 }
 
 async fn account_exists(conn: &mut PgConnection, user: UserId) -> Result<bool, StoreError> {

@@ -8,9 +8,9 @@ mod accounts;
 mod requests;
 mod users;
 
-pub use accounts::{Deposit, DepositRefusal, WithdrawError, Withdrawal, deposit, withdraw};
+pub use accounts::{Deposit, DepositRefusal, WithdrawError, Withdrawal, deposit, withdraw, withdraw_all};
 pub use requests::{FinishedRequest, find_request};
-pub use users::{UpdateRefusal, User, find_user, register, update_profile};
+pub use users::{UpdateRefusal, User, find_user, lock_user, register, update_profile};
 
 /// Creates the tables or brings them up to date. Safe to run by several replicas at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {

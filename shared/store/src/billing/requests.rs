@@ -1,5 +1,7 @@
 //! What makes an effect happen once: the request is stored in the transaction of its effect, with how it ended.
 
+use std::collections::HashSet;
+
 use domain::{Operation, RequestId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,7 +9,7 @@ use serde_json::Value;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 
-use crate::StoreError;
+use crate::{Once, StoreError, mistake};
 
 /// What [`begin`] found.
 pub(super) enum Begun<T> {
@@ -35,15 +37,39 @@ pub(super) async fn begin<T: DeserializeOwned>(
     .bind(Json(&asked))
     .execute(&mut *conn)
     .await?;
-    if inserted.rows_affected() == 1 {
+    if inserted.rows_affected() == 1 || mistake::is_made("mistake::no_request_key") {
         return Ok(Begun::First);
     }
+    Ok(match repeated(conn, request, &asked).await? {
+        Once::Done(outcome) | Once::Repeated(outcome) => Begun::Repeated(outcome),
+        Once::Reused => Begun::Reused,
+    })
+}
+
+/// How a request that is known ended, if it asked for the same.
+pub(super) async fn repeated<T: DeserializeOwned>(
+    conn: &mut PgConnection,
+    request: RequestId,
+    asked: &impl Serialize,
+) -> Result<Once<T>, StoreError> {
     let (known, outcome): (Json<Value>, Json<Value>) =
         sqlx::query_as("select asked, outcome from requests where request_id = $1")
             .bind(request)
             .fetch_one(conn)
             .await?;
-    if known.0 == asked { Ok(Begun::Repeated(serde_json::from_value(outcome.0)?)) } else { Ok(Begun::Reused) }
+    let same = known.0 == serde_json::to_value(asked)?;
+    Ok(if same { Once::Repeated(serde_json::from_value(outcome.0)?) } else { Once::Reused })
+}
+
+/// Those of `requests` that are known.
+pub(super) async fn known(
+    conn: &mut PgConnection,
+    requests: impl Iterator<Item = RequestId>,
+) -> Result<HashSet<RequestId>, StoreError> {
+    let known = sqlx::query_scalar("select request_id from requests where request_id = any($1)");
+    let known: Vec<RequestId> =
+        known.bind(requests.map(|it| it.0).collect::<Vec<_>>()).fetch_all(conn).await?;
+    Ok(known.into_iter().collect())
 }
 
 /// Remembers how `request` ended.

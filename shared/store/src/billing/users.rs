@@ -89,6 +89,12 @@ pub async fn find_user(conn: &mut PgConnection, id: UserId) -> Result<Option<Use
     .await?)
 }
 
+/// Looks up a user and keeps the profile from changing until the transaction ends: what is said about it stays in order.
+pub async fn lock_user(conn: &mut PgConnection, id: UserId) -> Result<Option<User>, StoreError> {
+    sqlx::query("select from users where id = $1 for update").bind(id).execute(&mut *conn).await?;
+    find_user(conn, id).await
+}
+
 /// Why a profile was not replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateRefusal {

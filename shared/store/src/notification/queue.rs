@@ -21,6 +21,7 @@ struct Claimed {
     message: String,
     attempts: i32,
     taken_over: bool,
+    traceparent: Option<String>,
 }
 
 impl Queue for EmailQueue {
@@ -42,7 +43,8 @@ impl Queue for EmailQueue {
                      from due where emails.id = due.id
                      returning emails.*, taken_over
                  )
-                 select id, message_id, email, title, message, attempts, taken_over from claimed order by id",
+                 select id, message_id, email, title, message, attempts, taken_over, traceparent
+                 from claimed order by id",
             )
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(lease.as_secs_f64())
@@ -58,6 +60,7 @@ impl Queue for EmailQueue {
             body: row.message,
             attempts: row.attempts,
             taken_over: row.taken_over,
+            traceparent: row.traceparent,
         };
         Ok(claimed.into_iter().map(queued).collect())
     }

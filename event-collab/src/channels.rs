@@ -1,0 +1,43 @@
+//! Who says what to whom in this style: the AsyncAPI document of each service.
+//!
+//! What a service hears is what its consumers handle. What it says is declared here, and checked against what really passes.
+
+use messaging::asyncapi::{self, MessageType, Party};
+use serde_json::Value;
+
+use crate::messages::{
+    DepositProcessed, DepositRequested, OrderCreationRequested, OrderProcessed, UserCreationFailed,
+    UserCreationRequested, UserCreationSucceeded, UserUpdated, WithdrawalProcessed, WithdrawalRequested,
+};
+use crate::{billing, gateway, notification, order, replica};
+
+/// The key of most messages: what concerns one user stays in order.
+const USER: &str = "The user's id.";
+/// The key while there is no user yet.
+const USERNAME: &str = "The username as requested: there is no id yet.";
+
+/// The AsyncAPI document of each service.
+pub fn async_documents() -> [(&'static str, Value); 4] {
+    let user_created = [MessageType::of::<UserCreationSucceeded>(), MessageType::of::<UserCreationFailed>()];
+    let gateway = Party::new("gateway", "The one address clients know.")
+        .asks::<UserCreationRequested>(USERNAME, user_created)
+        .asks::<DepositRequested>(USER, [MessageType::of::<DepositProcessed>()])
+        .asks::<OrderCreationRequested>(USER, [MessageType::of::<OrderProcessed>()])
+        .hears::<gateway::Incoming>(None);
+    let order = Party::new("order", "Owns orders.")
+        .says::<WithdrawalRequested>(USER)
+        .says::<OrderProcessed>(USER)
+        .hears::<order::Incoming>("order")
+        .hears::<replica::Incoming>("order-users");
+    let billing = Party::new("billing", "Owns users and accounts.")
+        .says::<UserCreationSucceeded>(USER)
+        .says::<UserCreationFailed>(USERNAME)
+        .says::<UserUpdated>(USER)
+        .says::<DepositProcessed>(USER)
+        .says::<WithdrawalProcessed>(USER)
+        .hears::<billing::Incoming>("billing");
+    let notification = Party::new("notification", "Owns emails, and sends them.")
+        .hears::<notification::Incoming>("notification")
+        .hears::<replica::Incoming>("notification-users");
+    asyncapi::documents("event-collab", &crate::topology(), &[gateway, order, billing, notification])
+}

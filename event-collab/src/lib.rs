@@ -1,0 +1,80 @@
+//! Choreography with fat events: services tell each other everything that is needed, and keep local replicas of what others
+//! own. Nobody asks anybody.
+//!
+//! Read [`order`] first, then [`billing`] and [`notification`], which hear of it; then `replica`, which is what this style
+//! pays with; then [`gateway`], which turns requests into messages and messages into answers.
+
+use api::docs::document;
+use api::gateway::Peers;
+pub use channels::async_documents;
+use clap::Subcommand;
+use messaging::{Incoming as _, KafkaSettings, Topology};
+use utoipa::openapi::OpenApi;
+
+pub mod billing;
+mod channels;
+mod failure;
+pub mod gateway;
+pub mod messages;
+#[cfg(feature = "failpoints")]
+mod mistakes;
+pub mod notification;
+pub mod order;
+mod parked;
+pub mod replica;
+
+/// The services of the style, each with its settings; and what is done once.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Service {
+    /// The one address clients know; turns requests into messages.
+    Gateway(gateway::Settings),
+    /// Owns orders.
+    Order(order::Settings),
+    /// Owns users and accounts.
+    Billing(billing::Settings),
+    /// Owns emails, and sends them.
+    Notification(notification::Settings),
+    /// Creates the topics that do not exist yet, and ends.
+    CreateTopics(KafkaSettings),
+    /// Rebuilds a service's replica of the users from the beginning of the topic, while the service runs, and ends.
+    RebuildReplica(replica::Settings),
+}
+
+/// Runs a service until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When it cannot start: a setting is wrong, its address is taken, its database is away.
+pub async fn run(service: Service) -> anyhow::Result<()> {
+    match service {
+        Service::Gateway(settings) => gateway::run(settings).await,
+        Service::Order(settings) => order::run(settings).await,
+        Service::Billing(settings) => billing::run(settings).await,
+        Service::Notification(settings) => notification::run(settings).await,
+        Service::CreateTopics(settings) => messaging::create_topics(&settings, &topology()).await,
+        Service::RebuildReplica(settings) => replica::rebuild(settings).await,
+    }
+}
+
+/// The topics of the style, and who reads them. `users` keeps everything, so that a replica can be rebuilt.
+pub fn topology() -> Topology {
+    let consumers = vec![
+        ("order", order::Incoming::topics()),
+        ("order-users", replica::Incoming::topics()),
+        ("billing", billing::Incoming::topics()),
+        ("notification", notification::Incoming::topics()),
+        ("notification-users", replica::Incoming::topics()),
+    ];
+    Topology { kept: vec!["users"], passing: vec!["billing", "orders"], consumers }
+}
+
+/// The OpenAPI document of each service.
+pub fn api_documents() -> [(&'static str, OpenApi); 4] {
+    let gateway =
+        [gateway::own_routes().into_openapi(), api::gateway::routes(&Peers::nowhere()).into_openapi()];
+    [
+        ("gateway", document(gateway)),
+        ("order", document([order::routes().into_openapi()])),
+        ("billing", document([billing::routes().into_openapi(), api::billing::routes().into_openapi()])),
+        ("notification", document([notification::routes().into_openapi()])),
+    ]
+}

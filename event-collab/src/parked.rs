@@ -1,0 +1,123 @@
+//! Emails that wait for an address: the order's end has arrived, but the replica has not heard of the user yet. Users and
+//! orders travel on different topics, so either may be first.
+
+use domain::{OrderEmail, OrderId, RequestId, UserId};
+use sqlx::postgres::{PgConnection, PgPool};
+use store::notification::NewEmail;
+use store::{Once, StoreError};
+
+use crate::failure::Failure;
+use crate::replica;
+
+/// Creates the table or brings it up to date.
+pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    let mut migrator = sqlx::migrate!("migrations/notification");
+    migrator.dangerous_set_table_name("_parked_migrations");
+    store::migrate(pool, &migrator).await
+}
+
+/// An email without an address.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Unaddressed {
+    pub(crate) order_id: OrderId,
+    pub(crate) user_id: UserId,
+    pub(crate) request_id: RequestId,
+    pub(crate) title: String,
+    pub(crate) message: String,
+    pub(crate) traceparent: Option<String>,
+}
+
+impl Unaddressed {
+    /// The email about the end of an order, whose trace goes on with it.
+    pub(crate) fn new(
+        order_id: OrderId,
+        user_id: UserId,
+        request_id: RequestId,
+        email: OrderEmail,
+        traceparent: Option<String>,
+    ) -> Self {
+        let OrderEmail { title, message } = email;
+        Self { order_id, user_id, request_id, title: title.to_owned(), message, traceparent }
+    }
+
+    fn to(self, address: String) -> (RequestId, NewEmail) {
+        let Self { order_id, user_id, request_id, title, message, traceparent } = self;
+        (
+            request_id,
+            NewEmail { user_id, email: address, title, message, order_id: Some(order_id), traceparent },
+        )
+    }
+
+    async fn park(self, tx: &mut PgConnection) -> Result<(), Failure> {
+        let Self { order_id, user_id, request_id, title, message, traceparent } = self;
+        tracing::info!(order = order_id.0, user = user_id.0, "an email waits for its address");
+        sqlx::query(
+            "insert into parked_emails (order_id, user_id, request_id, title, message, traceparent)
+             values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+        )
+        .bind(order_id)
+        .bind(user_id)
+        .bind(request_id)
+        .bind(title)
+        .bind(message)
+        .bind(traceparent)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Stores `emails` to be sent; parks those of which nobody knows where they go.
+pub(crate) async fn address(tx: &mut PgConnection, emails: Vec<Unaddressed>) -> Result<(), Failure> {
+    let homeless = enqueue(tx, emails).await?;
+    if homeless.is_empty() {
+        return Ok(());
+    }
+    // Their users may be arriving right now, in another transaction that does not see these emails. So writers of the
+    // replica are waited for, and kept out until this is committed.
+    sqlx::query("lock table user_replica in share mode").execute(&mut *tx).await?;
+    for email in enqueue(tx, homeless).await? {
+        email.park(tx).await?;
+    }
+    Ok(())
+}
+
+/// Stores those of `emails` whose address is known to be sent; returns the others.
+async fn enqueue(tx: &mut PgConnection, emails: Vec<Unaddressed>) -> Result<Vec<Unaddressed>, Failure> {
+    let addresses = replica::addresses(tx, emails.iter().map(|email| email.user_id)).await?;
+    let (mut addressed, mut homeless) = (Vec::new(), Vec::new());
+    for email in emails {
+        match addresses.get(&email.user_id) {
+            Some(address) => addressed.push(email.to(address.clone())),
+            None => homeless.push(email),
+        }
+    }
+    let stored = store::notification::enqueue_all(tx, &addressed).await?;
+    match addressed.iter().zip(stored).find(|(_, stored)| *stored == Once::Reused) {
+        Some(((_, email), _)) => {
+            Err(Failure::Impossible(format!("{:?} ended otherwise before", email.order_id)))
+        }
+        None => Ok(homeless),
+    }
+}
+
+/// Stores what waited for the addresses of `users`, or of anybody whom the replica knows by now.
+pub(crate) async fn release(tx: &mut PgConnection, users: Option<Vec<i64>>) -> Result<(), Failure> {
+    let released: Vec<Unaddressed> = sqlx::query_as(
+        "delete from parked_emails p using user_replica u
+         where u.id = p.user_id and ($1::bigint[] is null or u.id = any($1))
+         returning order_id, user_id, request_id, title, message, traceparent",
+    )
+    .bind(users)
+    .fetch_all(&mut *tx)
+    .await?;
+    for email in released {
+        let order = email.order_id.0;
+        match address(tx, vec![email]).await {
+            // Not the user's fault, who would have no replica because of it.
+            Err(Failure::Impossible(error)) => tracing::error!(order, error, "a parked email is dropped"),
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! What a consumer has read, sorted, and handled in one transaction; or one by one, if one of them is poison.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use rdkafka::Message as _;
+use rdkafka::message::OwnedMessage;
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+
+use crate::consumer::{Consumer, Handler, HandlerError, Known};
+use crate::event::{Cause, EnvelopeError, Event, Metadata, header};
+use crate::inbox;
+use crate::message::{Decoded, Incoming};
+use crate::mistake;
+use crate::outbox::{self, Said};
+use crate::trace;
+
+/// Messages about which questions are asked at the same time, before the transaction. A batch in which each takes as long as it
+/// may must be done well before `max.poll.interval.ms`, or it would be taken away and begun again by the next member.
+const GATHERED_AT_ONCE: usize = 50;
+
+/// A message as it came, and when.
+pub(crate) struct Received {
+    pub(crate) raw: OwnedMessage,
+    at: Instant,
+}
+
+impl Received {
+    /// Just now.
+    pub(crate) fn now(raw: OwnedMessage) -> Self {
+        Self { raw, at: Instant::now() }
+    }
+}
+
+/// A message that is to be handled.
+struct Item<'a, H: Handler> {
+    raw: &'a OwnedMessage,
+    event: Event<H::Incoming>,
+    span: Span,
+}
+
+/// An item with what had to be found out.
+struct Ready<'a, H: Handler> {
+    raw: &'a OwnedMessage,
+    known: Known<H::Incoming, H::Fact>,
+    /// Open until the effect is committed.
+    span: Span,
+}
+
+/// A message that can never be handled, and why.
+pub(crate) type Poison<'a> = (&'a OwnedMessage, String);
+
+/// A batch of one consumer.
+pub(crate) struct Batch<'a, H: Handler> {
+    consumer: &'a Consumer<H>,
+    items: Vec<Item<'a, H>>,
+    poison: Vec<Poison<'a>>,
+}
+
+/// A message is no message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("the body violates the schema of {0}: {1}")]
+    Body(String, serde_json::Error),
+}
+
+impl<'a, H: Handler> Batch<'a, H> {
+    /// Reads `messages`, and leaves out what is meant for others.
+    pub(crate) fn sort(consumer: &'a Consumer<H>, messages: &'a [Received]) -> Self {
+        let mut batch = Self { consumer, items: Vec::new(), poison: Vec::new() };
+        for Received { raw, at } in messages {
+            match read(raw, *at) {
+                Ok(Some(event)) => {
+                    let span = trace::process_span(&event.metadata, raw.topic(), consumer.name);
+                    batch.items.push(Item { raw, event, span });
+                }
+                Ok(None) => {}
+                Err(error) => batch.poison.push((raw, error.to_string())),
+            }
+        }
+        batch
+    }
+
+    /// Has the effects of all messages that can be handled; returns the others.
+    ///
+    /// # Errors
+    /// When something is away: none of them, or only some, had their effect, and all may be handled again.
+    pub(crate) async fn handle(self) -> anyhow::Result<Vec<Poison<'a>>> {
+        let Self { consumer, items, mut poison } = self;
+        let mut ready: Vec<Ready<'a, H>> = Vec::with_capacity(items.len());
+        let mut items = items.into_iter();
+        loop {
+            let some: Vec<Item<'a, H>> = items.by_ref().take(GATHERED_AT_ONCE).collect();
+            if some.is_empty() {
+                break;
+            }
+            let asked =
+                some.iter().map(|item| consumer.handler.gather(&item.event).instrument(item.span.clone()));
+            let facts = join_all(asked).await;
+            for (Item { raw, event, span }, fact) in some.into_iter().zip(facts) {
+                match fact {
+                    Ok(fact) => {
+                        let cause = Cause::message(&event.metadata, &span);
+                        ready.push(Ready { raw, known: Known { event, fact, cause }, span });
+                    }
+                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) => poison.push((raw, chain(&error))),
+                }
+            }
+        }
+        fail::fail_point!("messaging::gathered");
+        match transact(consumer, &ready).await {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => return Err(error.into()),
+            // One by one: in its own transaction the bad one is alone.
+            Err(_) => {
+                for one in ready.chunks(1) {
+                    match transact(consumer, one).await {
+                        Ok(()) => {}
+                        Err(error) if error.is_transient() => return Err(error.into()),
+                        Err(error) => poison.push((one[0].raw, chain(&error))),
+                    }
+                }
+            }
+        }
+        Ok(poison)
+    }
+}
+
+/// The effects of `ready` and what is to be said about them: in one transaction.
+async fn transact<H: Handler>(consumer: &Consumer<H>, ready: &[Ready<'_, H>]) -> Result<(), H::Error> {
+    if ready.is_empty() {
+        return Ok(());
+    }
+    let Consumer { name, handler, outbox, .. } = consumer;
+    trace::link_batch(ready.iter().map(|it| &it.span));
+    let mut tx = outbox.pool.begin().await?;
+    let ids: Vec<_> = ready.iter().map(|it| it.known.event.metadata.id).collect();
+    let mut new = if H::INBOX { inbox::claim(&mut tx, name, &ids).await? } else { HashSet::from_iter(ids) };
+    // Taken out: a message may be in this batch a second time.
+    let batch: Vec<&Ready<'_, H>> =
+        ready.iter().filter(|it| new.remove(&it.known.event.metadata.id)).collect();
+    let duplicates = ready.len() - batch.len();
+    if duplicates > 0 {
+        metrics::counter!("messaging_duplicates_skipped_total", "consumer" => *name)
+            .increment(count(duplicates));
+    }
+    let mut said = Said::default();
+    if !batch.is_empty() {
+        let known: Vec<&Known<_, _>> = batch.iter().map(|it| &it.known).collect();
+        handler.handle(&mut tx, &known, &mut said).await?;
+    }
+    for Ready { known, span, .. } in &batch {
+        span.in_scope(|| tracing::debug!(kind = known.event.metadata.kind, "handled"));
+    }
+    if mistake::is_made("mistake::dual_write") {
+        tx.commit().await?;
+        fail::fail_point!("mistake::between_the_writes");
+        tx = outbox.pool.begin().await?;
+    }
+    outbox::append(&mut tx, said).await?;
+    tx.commit().await?;
+    outbox.wake();
+    handler.committed();
+    metrics::counter!("messaging_consumed_total", "consumer" => *name).increment(count(ready.len()));
+    Ok(())
+}
+
+fn count(messages: usize) -> u64 {
+    u64::try_from(messages).unwrap_or(u64::MAX)
+}
+
+/// The event that a message is; `None` for one that is not for this consumer.
+pub(crate) fn read<M: Incoming>(
+    raw: &OwnedMessage,
+    received_at: Instant,
+) -> Result<Option<Event<M>>, Unreadable> {
+    let missing = EnvelopeError::Missing("ce_type");
+    let Some(headers) = raw.headers() else { return Err(missing.into()) };
+    let kind = header(headers, "ce_type").ok_or(missing)?;
+    match M::decode(kind, raw.payload().unwrap_or_default()) {
+        Decoded::Message(message) => {
+            Ok(Some(Event { metadata: Metadata::from_headers(headers)?, received_at, message }))
+        }
+        Decoded::NotOurs => Ok(None),
+        Decoded::Unknown => {
+            metrics::counter!("messaging_unknown_types_total", "topic" => raw.topic().to_owned())
+                .increment(1);
+            tracing::debug!(topic = raw.topic(), kind, "a message of an unknown type is skipped");
+            Ok(None)
+        }
+        Decoded::Invalid(error) => Err(Unreadable::Body(kind.to_owned(), error)),
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

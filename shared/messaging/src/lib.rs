@@ -1,0 +1,46 @@
+//! How messages travel reliably over Kafka: envelope, outbox and relay, consumer with inbox, dead letters. Knows nothing of
+//! what they say.
+//!
+//! ```text
+//! handler's transaction -> outbox -> relay -> Kafka -> consumer: inbox and the next handler's transaction
+//! ```
+//!
+//! Everything is delivered at least once, in order per key, and has its effect once.
+
+pub mod asyncapi;
+mod batch;
+mod client;
+mod consumer;
+mod dead_letter;
+mod event;
+mod inbox;
+mod message;
+mod mistake;
+mod outbox;
+mod outcomes;
+mod producer;
+mod reading;
+mod relay;
+mod settings;
+mod topics;
+mod trace;
+
+pub use consumer::{Consumer, Handler, HandlerError, Known};
+pub use event::{Cause, EnvelopeError, Event, Metadata};
+#[doc(hidden)]
+pub use message::decode;
+pub use message::{Decoded, Incoming, Message, Outgoing};
+pub use outbox::{Outbox, Said};
+pub use outcomes::{Outcomes, Waiting};
+pub use producer::{NotAcknowledged, Producer};
+pub use reading::Replay;
+pub use settings::KafkaSettings;
+pub use topics::{Topic, Topology, create_topics, delete_topics};
+
+/// The tables of outbox and inbox, for the schema of the service that uses them.
+pub fn migrations() -> sqlx::migrate::Migrator {
+    let mut migrator = sqlx::migrate!();
+    // Beside the service's own migrations.
+    migrator.dangerous_set_table_name("_messaging_migrations");
+    migrator
+}

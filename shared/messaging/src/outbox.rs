@@ -1,0 +1,141 @@
+//! The transactional outbox (a pattern's name): what a service says is stored in the transaction of what it tells about, and
+//! published afterwards. So there is never one without the other.
+
+use std::sync::Arc;
+
+use rdkafka::error::KafkaError;
+use sqlx::postgres::{PgConnection, PgPool};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::event::Cause;
+use crate::message::Outgoing;
+use crate::settings::KafkaSettings;
+
+/// Largest key, subject and body of a message together, in bytes. Kafka's default is a million with the rest of the envelope,
+/// and what it refuses would hold up everything behind it for ever.
+const MESSAGE_BYTES_MAX: usize = 900_000;
+
+/// A service's outbox.
+#[derive(Clone)]
+pub struct Outbox {
+    pub(crate) service: &'static str,
+    pub(crate) pool: PgPool,
+    pub(crate) settings: KafkaSettings,
+    pub(crate) wake: Arc<Notify>,
+}
+
+/// What a transaction says, each message with what caused it, in the order in which it is published.
+#[derive(Debug, Default)]
+pub struct Said(Vec<(Cause, Outgoing)>);
+
+impl Said {
+    /// Adds `message`, which `cause` led to; nothing for `None`.
+    pub fn add(&mut self, cause: &Cause, message: impl Into<Option<Outgoing>>) {
+        self.0.extend(message.into().map(|message| (cause.clone(), message)));
+    }
+}
+
+impl Outbox {
+    /// The outbox of `service` in the database behind `pool`, where [`migrations`](crate::migrations) were applied.
+    pub fn new(service: &'static str, pool: PgPool, settings: &KafkaSettings) -> Self {
+        Self { service, pool, settings: settings.clone(), wake: Arc::default() }
+    }
+
+    /// The database that it is in.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Stores `messages` in the transaction of what they tell about. Call it last: whoever appends must hold the lock on the
+    /// row that a message is about, or two transactions could append in another order than they commit.
+    ///
+    /// # Errors
+    /// When the database fails; `InvalidArgument` for a message that is too large for Kafka.
+    pub async fn append(
+        &self,
+        conn: &mut PgConnection,
+        cause: &Cause,
+        messages: Vec<Outgoing>,
+    ) -> Result<(), sqlx::Error> {
+        append(conn, Said(messages.into_iter().map(|message| (cause.clone(), message)).collect())).await
+    }
+
+    /// Says that a transaction which appended has committed, so that its messages do not wait for the relay's next look.
+    pub fn wake(&self) {
+        fail::fail_point!("outbox::committed");
+        self.wake.notify_one();
+    }
+
+    /// A client for the relay.
+    ///
+    /// # Errors
+    /// What librdkafka says about them.
+    pub(crate) fn producer(
+        &self,
+    ) -> Result<rdkafka::producer::FutureProducer<crate::client::Context>, KafkaError> {
+        self.settings.producer(None).create_with_context(crate::client::Context::default())
+    }
+}
+
+/// One statement, however many messages. `unnest` keeps their order, and the identity column follows it.
+pub(crate) async fn append(conn: &mut PgConnection, Said(said): Said) -> Result<(), sqlx::Error> {
+    if said.is_empty() {
+        return Ok(());
+    }
+    for (_, Outgoing { kind, key, subject, payload, .. }) in &said {
+        let bytes = key.len() + subject.len() + payload.len();
+        if bytes > MESSAGE_BYTES_MAX {
+            let error =
+                format!("{kind} is too large to be published: {bytes} bytes, not {MESSAGE_BYTES_MAX}");
+            return Err(sqlx::Error::InvalidArgument(error));
+        }
+    }
+    let mut columns = Columns::default();
+    for (cause, message) in said {
+        columns.event_ids.push(Uuid::now_v7());
+        columns.topics.push(message.topic);
+        columns.keys.push(message.key);
+        columns.kinds.push(message.kind);
+        columns.subjects.push(message.subject);
+        columns.versions.push(message.aggregate_version);
+        columns.correlations.push(cause.correlation_id);
+        columns.causations.push(cause.causation_id);
+        columns.traceparents.push(cause.traceparent);
+        columns.payloads.push(message.payload);
+    }
+    sqlx::query(
+        "insert into outbox (event_id, topic, key, type, subject, aggregate_version, correlation_id, causation_id,
+                             traceparent, payload)
+         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::uuid[],
+                              $8::uuid[], $9::text[], $10::text[])",
+    )
+    .bind(columns.event_ids)
+    .bind(columns.topics)
+    .bind(columns.keys)
+    .bind(columns.kinds)
+    .bind(columns.subjects)
+    .bind(columns.versions)
+    .bind(columns.correlations)
+    .bind(columns.causations)
+    .bind(columns.traceparents)
+    .bind(columns.payloads)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The rows to insert, column by column.
+#[derive(Default)]
+struct Columns {
+    event_ids: Vec<Uuid>,
+    topics: Vec<&'static str>,
+    keys: Vec<String>,
+    kinds: Vec<&'static str>,
+    subjects: Vec<String>,
+    versions: Vec<Option<i64>>,
+    correlations: Vec<Uuid>,
+    causations: Vec<Option<Uuid>>,
+    traceparents: Vec<Option<String>>,
+    payloads: Vec<String>,
+}

@@ -1,0 +1,201 @@
+//! What a gateway waits for: it reads the topics from their end, without a group, and hands each message to whoever waits for
+//! its correlation id. Every replica reads everything; only the one that holds the waiting client acts.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::Message as _;
+use rdkafka::consumer::StreamConsumer;
+use rdkafka::message::BorrowedMessage;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::client::Context;
+use crate::event::{Event, Metadata, header};
+use crate::message::{Decoded, Incoming};
+use crate::reading::{assign, extents};
+use crate::relay::drop_blocking;
+use crate::settings::KafkaSettings;
+
+/// The wait before the brokers are asked again where the topics end.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Those who wait, by correlation id. The number tells apart two that wait for the same.
+type Waiters<M> = HashMap<Uuid, Vec<(u64, UnboundedSender<Event<M>>)>>;
+
+/// The messages that waiting clients wait for.
+pub struct Outcomes<M> {
+    waiters: Mutex<Waiters<M>>,
+    reading: AtomicBool,
+}
+
+/// Somebody's wait. It ends when this is dropped.
+pub struct Waiting<M> {
+    outcomes: Arc<Outcomes<M>>,
+    correlation_id: Uuid,
+    number: u64,
+    events: UnboundedReceiver<Event<M>>,
+}
+
+impl<M: Incoming> Outcomes<M> {
+    /// Nobody waits yet, and nothing is read before [`Self::read`] runs.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { waiters: Mutex::default(), reading: AtomicBool::new(false) })
+    }
+
+    /// Whether the ends of the topics are known: before that, an outcome could be missed.
+    pub fn is_reading(&self) -> bool {
+        self.reading.load(Ordering::Acquire)
+    }
+
+    /// Starts to wait for messages of `correlation_id`. Call it before publishing what they answer.
+    pub fn wait_for(self: &Arc<Self>, correlation_id: Uuid) -> Waiting<M> {
+        let (sender, events) = unbounded_channel();
+        let number = fastrand::u64(..);
+        self.lock().entry(correlation_id).or_default().push((number, sender));
+        Waiting { outcomes: Arc::clone(self), correlation_id, number, events }
+    }
+
+    /// Reads until `shutdown`.
+    ///
+    /// # Errors
+    /// When a setting is wrong. Brokers that are away are waited for.
+    pub async fn read(
+        self: Arc<Self>,
+        settings: KafkaSettings,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Some(kafka) = self.start(&settings, &shutdown).await? else { return Ok(()) };
+        self.reading.store(true, Ordering::Release);
+        loop {
+            tokio::select! {
+                message = kafka.recv() => match message {
+                    Ok(message) => self.deliver(&message),
+                    // It goes on where it was when the brokers are back.
+                    Err(error) => tracing::debug!(%error, "reading outcomes"),
+                },
+                () = shutdown.cancelled() => break,
+            }
+        }
+        drop_blocking(kafka);
+        Ok(())
+    }
+
+    /// A reader at the end of the topics, once brokers answer; `None` at shutdown.
+    async fn start(
+        &self,
+        settings: &KafkaSettings,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Option<StreamConsumer<Context>>> {
+        let topics: Vec<String> = M::topics().into_iter().map(|topic| settings.topic(topic)).collect();
+        loop {
+            let (kafka, wanted) = (settings.lone_reader("gateway", "latest")?, topics.clone());
+            let assigned = tokio::task::spawn_blocking(move || {
+                let outcome = extents(&kafka, &wanted).and_then(|ends| assign(&kafka, &ends, |end| end.high));
+                outcome.map(|()| kafka)
+            });
+            match assigned.await? {
+                Ok(kafka) => return Ok(Some(kafka)),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "outcomes cannot be read yet"),
+            }
+            tokio::select! { () = tokio::time::sleep(RETRY) => {}, () = shutdown.cancelled() => return Ok(None) }
+        }
+    }
+
+    fn deliver(&self, message: &BorrowedMessage<'_>) {
+        let Some(headers) = message.headers() else { return };
+        let correlation_id = header(headers, "ce_correlationid").and_then(|id| id.parse().ok());
+        let Some(correlation_id) = correlation_id else { return };
+        let waiters = self.lock();
+        // Most messages are waited for by another replica, or by nobody: they are not even decoded.
+        let Some(waiting) = waiters.get(&correlation_id) else { return };
+        let kind = header(headers, "ce_type").unwrap_or_default();
+        for (_, waiter) in waiting {
+            let Decoded::Message(decoded) = M::decode(kind, message.payload().unwrap_or_default()) else {
+                return;
+            };
+            let Ok(metadata) = Metadata::from_headers(headers) else { return };
+            // Fails when the client has just gone.
+            let _ = waiter.send(Event { metadata, received_at: Instant::now(), message: decoded });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiters<M>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M> Waiting<M> {
+    /// The next message of this correlation id, whoever said it.
+    pub async fn next(&mut self) -> Event<M> {
+        match self.events.recv().await {
+            Some(event) => event,
+            // The sender lives in `outcomes` for as long as this does.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The message that the message `request` caused.
+    pub async fn answer_to(&mut self, request: Uuid) -> M {
+        loop {
+            let event = self.next().await;
+            if event.metadata.causation_id == Some(request) {
+                return event.message;
+            }
+        }
+    }
+}
+
+impl<M> Drop for Waiting<M> {
+    fn drop(&mut self) {
+        let mut waiters = self.outcomes.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = waiters.get_mut(&self.correlation_id) {
+            waiting.retain(|(number, _)| *number != self.number);
+            if waiting.is_empty() {
+                waiters.remove(&self.correlation_id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asyncapi::MessageType;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Incoming for Nothing {
+        fn topics() -> Vec<&'static str> {
+            Vec::new()
+        }
+
+        fn messages() -> Vec<MessageType> {
+            Vec::new()
+        }
+
+        fn decode(_: &str, _: &[u8]) -> Decoded<Self> {
+            Decoded::Unknown
+        }
+    }
+
+    #[test]
+    fn a_wait_that_ends_leaves_nothing_behind_and_the_others_where_they_are() {
+        let outcomes = Outcomes::<Nothing>::new();
+        let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
+        let waits = [outcomes.wait_for(one), outcomes.wait_for(one), outcomes.wait_for(two)];
+        let waiting = |id| outcomes.lock().get(&id).map(Vec::len);
+        assert_eq!((waiting(one), waiting(two)), (Some(2), Some(1)));
+        let [first, second, third] = waits;
+        drop(first);
+        assert_eq!((waiting(one), waiting(two)), (Some(1), Some(1)));
+        drop((second, third));
+        assert!(outcomes.lock().is_empty());
+    }
+}

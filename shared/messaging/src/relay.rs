@@ -1,0 +1,328 @@
+//! The relay: publishes the outbox in the order of its ids, and deletes what Kafka has acknowledged.
+//!
+//! One relay works per outbox, whichever replica of the service holds the advisory lock; the lock belongs to the relay's own
+//! connection and goes with it. No transaction is open while Kafka is waited for. What was sent and not deleted before a
+//! crash is sent again: consumers know a message by its id (see the inbox).
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
+use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::client::Context;
+use crate::event::Metadata;
+use crate::outbox::Outbox;
+use crate::producer::send;
+
+/// How often the relay looks without being woken, and tries to get the lock.
+const POLL: Duration = Duration::from_millis(100);
+/// Messages that are on their way at the same time.
+const BATCH_MAX: i64 = 500;
+/// Their keys and bodies together, in bytes; the last may go beyond it. Well below what the producer holds, or it would refuse
+/// the same batch again and again.
+const BATCH_BYTES: i64 = 4 << 20;
+/// How often the holder of the lock makes sure that it still has it while Kafka is slow.
+const LOCK_CHECK: Duration = Duration::from_millis(500);
+/// After this silence the database ends the holder's session, and with it the lock: a machine that vanished, or a process that
+/// was stopped, says no goodbye. Longer than a live holder needs to notice that its connection is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How long the database may take to answer. Without a bound, a connection whose other end has vanished would be waited for
+/// while another replica has the lock.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How often the backlog is measured.
+const BACKLOG_CHECK: Duration = Duration::from_secs(5);
+/// Most messages that are counted: a backlog of hours must not keep the relay from working it off.
+const BACKLOG_COUNTED: i64 = 100_000;
+/// The wait after an error; doubled up to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long a service that stops goes on publishing what it has said.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// The shortest time between two notifications of a replica that does not hold the lock: a commit that notifies waits for
+/// others that do, so not every commit does.
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
+/// Names the lock among the locks of its database; the schema is the other half.
+const LOCK: &str = "select pg_try_advisory_lock(hashtext('outbox'), hashtext(current_schema()))";
+
+/// A message as it is stored.
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    event_id: Uuid,
+    topic: String,
+    key: String,
+    #[sqlx(rename = "type")]
+    kind: String,
+    subject: String,
+    aggregate_version: Option<i64>,
+    correlation_id: Uuid,
+    causation_id: Option<Uuid>,
+    traceparent: Option<String>,
+    payload: String,
+    created_at: DateTime<Utc>,
+}
+
+/// What a look into the outbox led to.
+struct Published {
+    messages: usize,
+    /// Whether there was too much for one batch.
+    full: bool,
+}
+
+impl Outbox {
+    /// Publishes until `shutdown`, and then what is left for a moment. Errors are logged and tried again: nothing is lost by
+    /// them, and nothing can be done about them here.
+    ///
+    /// # Errors
+    /// Never: it returns a result as all workers do.
+    pub async fn relay(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut backoff = BACKOFF.0;
+        let mut batch_max = BATCH_MAX;
+        while !shutdown.is_cancelled() {
+            let started = Instant::now();
+            if let Err(error) = self.run_connected(&shutdown, &mut batch_max).await {
+                tracing::warn!(error = format!("{error:#}"), "the relay starts again");
+                backoff =
+                    if started.elapsed() > BACKOFF.1 { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
+                tokio::select! {
+                    () = sleep(backoff.mul_f64(fastrand::f64().max(0.1))) => {},
+                    () = shutdown.cancelled() => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One connection's life: until an error, or `shutdown`.
+    async fn run_connected(&self, shutdown: &CancellationToken, batch_max: &mut i64) -> anyhow::Result<()> {
+        let mut conn = tokio::select! {
+            holder = self.hold_lock() => holder?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let listener = answer(Box::pin(self.listener())).await.context("listening to the outbox")?;
+        tracing::info!(service = self.service, "the relay holds the lock");
+        let kafka = self.producer()?;
+        let outcome = tokio::select! {
+            outcome = self.publish_until(&mut conn, &kafka, shutdown, batch_max) => outcome,
+            error = self.wake_when_told(listener) => Err(error).context("listening to the outbox"),
+            // Brokers may be away. What is left is published after the next start.
+            () = async { shutdown.cancelled().await; sleep(DRAIN_MAX).await } => Ok(()),
+        };
+        // Whatever still lies in the producer's queue must not be sent after somebody else has taken over.
+        kafka.purge(PurgeConfig::default().queue().inflight());
+        drop_blocking(kafka);
+        // From here on another replica may know.
+        tell_backlog(0, 0.0);
+        outcome
+    }
+
+    /// A connection with the lock; waits while another replica has it.
+    async fn hold_lock(&self) -> anyhow::Result<PgConnection> {
+        let mut conn = answer(self.connect()).await.context("connecting to the outbox")?;
+        while !answer(sqlx::query_scalar::<_, bool>(LOCK).fetch_one(&mut conn)).await? {
+            // Another replica publishes, and is woken by us.
+            tokio::select! {
+                () = self.wake.notified() => {
+                    let notify = sqlx::query("select pg_notify($1, '')").bind(self.channel());
+                    answer(notify.execute(&mut conn)).await?;
+                    sleep(NOTIFY_INTERVAL).await;
+                }
+                () = sleep(POLL) => {}
+            }
+        }
+        Ok(conn)
+    }
+
+    /// Wakes this relay when a replica without the lock has said something; until an error.
+    async fn wake_when_told(&self, mut listener: PgListener) -> sqlx::Error {
+        loop {
+            match listener.recv().await {
+                Ok(_) => self.wake.notify_one(),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Publishes until an error; after `shutdown`, until nothing is left.
+    async fn publish_until(
+        &self,
+        conn: &mut PgConnection,
+        kafka: &FutureProducer<Context>,
+        shutdown: &CancellationToken,
+        batch_max: &mut i64,
+    ) -> anyhow::Result<()> {
+        let mut backlog_due = Instant::now();
+        loop {
+            if backlog_due <= Instant::now() {
+                answer(measure_backlog(conn)).await?;
+                backlog_due = Instant::now() + BACKLOG_CHECK;
+            }
+            if self.publish_batch(conn, kafka, batch_max).await?.full {
+                continue;
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep(POLL) => {}
+                () = shutdown.cancelled() => {
+                    while self.publish_batch(conn, kafka, batch_max).await?.messages > 0 {}
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Publishes the oldest messages, at most `batch_max`. After an error that is one until Kafka takes it: were the first
+    /// refused for good, those behind it would be published again and again.
+    async fn publish_batch(
+        &self,
+        conn: &mut PgConnection,
+        kafka: &FutureProducer<Context>,
+        batch_max: &mut i64,
+    ) -> anyhow::Result<Published> {
+        let limit = std::mem::replace(batch_max, 1);
+        let rows = answer(fetch_oldest(conn, limit)).await?;
+        if rows.is_empty() {
+            *batch_max = BATCH_MAX;
+            return Ok(Published { messages: 0, full: false });
+        }
+        let bytes: usize = rows.iter().map(|row| row.key.len() + row.payload.len()).sum();
+        let full = limit == i64::try_from(rows.len())? || i64::try_from(bytes)? >= BATCH_BYTES;
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let sent: Vec<_> = rows.into_iter().map(|row| self.send(kafka, row)).collect::<Result<_, _>>()?;
+        fail::fail_point!("relay::produced");
+        let mut acknowledged = std::pin::pin!(acknowledged_prefix(sent));
+        let mut check = interval(LOCK_CHECK);
+        check.reset();
+        let (done, outcome) = loop {
+            tokio::select! {
+                prefix = &mut acknowledged => break prefix,
+                // A lost connection is a lost lock: then it is time to stop, not to wait for Kafka.
+                _ = check.tick() => {
+                    answer(sqlx::query("select 1").execute(&mut *conn)).await.context("the lock is lost")?;
+                }
+            }
+        };
+        if outcome.is_err() {
+            // What was handed over behind it goes no further; as far as it has gone, it will come again.
+            kafka.purge(PurgeConfig::default().queue().inflight());
+        }
+        fail::fail_point!("relay::acked");
+        let delete = sqlx::query("delete from outbox where id = any($1)").bind(&ids[..done]);
+        answer(delete.execute(&mut *conn)).await?;
+        fail::fail_point!("relay::row_deleted");
+        metrics::counter!("messaging_published_total").increment(u64::try_from(done)?);
+        outcome.context("Kafka did not take a message")?;
+        *batch_max = BATCH_MAX;
+        Ok(Published { messages: done, full })
+    }
+
+    fn send(
+        &self,
+        kafka: &FutureProducer<Context>,
+        row: Row,
+    ) -> Result<impl Future<Output = Result<(), KafkaError>> + Send + use<>, KafkaError> {
+        let metadata = Metadata {
+            id: row.event_id,
+            source: format!("/{}", self.service),
+            kind: row.kind,
+            time: row.created_at,
+            subject: Some(row.subject),
+            correlation_id: row.correlation_id,
+            causation_id: row.causation_id,
+            aggregate_version: row.aggregate_version,
+            traceparent: row.traceparent,
+        };
+        send(kafka, &self.settings.topic(&row.topic), metadata, &row.key, &row.payload)
+    }
+
+    /// A connection of the relay's own: the lock lives and dies with it.
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        use sqlx::ConnectOptions as _;
+        let mut conn = self.pool.connect_options().as_ref().clone().connect().await?;
+        // A row whose deletion is lost is sent again; that is worth less than a disk flush per batch.
+        sqlx::query("set synchronous_commit = off").execute(&mut conn).await?;
+        let silence = format!("{}ms", SILENCE_MAX.as_millis());
+        sqlx::query("select set_config('idle_session_timeout', $1, false)")
+            .bind(silence)
+            .execute(&mut conn)
+            .await?;
+        Ok(conn)
+    }
+
+    async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+        // Not out of the service's pool, from which it would be missing for ever.
+        let own = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let own = own.connect_with(self.pool.connect_options().as_ref().clone()).await?;
+        let mut listener = PgListener::connect_with(&own).await?;
+        listener.listen(&self.channel()).await?;
+        Ok(listener)
+    }
+
+    fn channel(&self) -> String {
+        format!("outbox_{}", self.service)
+    }
+}
+
+/// What the database answers to `question`, or an error if it does not.
+async fn answer<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> anyhow::Result<T> {
+    Ok(timeout(ANSWER_MAX, question).await.context("the database does not answer")??)
+}
+
+/// How many of `sent` are acknowledged before the first that is not, and why that one is not.
+async fn acknowledged_prefix(
+    sent: Vec<impl Future<Output = Result<(), KafkaError>>>,
+) -> (usize, Result<(), KafkaError>) {
+    let all = sent.len();
+    for (done, acknowledgement) in sent.into_iter().enumerate() {
+        if let Err(error) = acknowledgement.await {
+            return (done, Err(error));
+        }
+    }
+    (all, Ok(()))
+}
+
+/// The oldest messages: a batch of at most `limit`.
+async fn fetch_oldest(conn: &mut PgConnection, limit: i64) -> Result<Vec<Row>, sqlx::Error> {
+    // The length of a stored text is known without reading it, so what does not fit costs nothing.
+    sqlx::query_as(
+        "select id, event_id, topic, key, type, subject, aggregate_version, correlation_id, causation_id,
+                traceparent, payload, created_at
+         from (select *, sum(bytes) over (order by id) - bytes as bytes_before
+               from (select *, octet_length(key) + octet_length(payload) as bytes
+                     from outbox order by id limit $1) oldest) oldest
+         where bytes_before < $2 order by id",
+    )
+    .bind(limit)
+    .bind(BATCH_BYTES)
+    .fetch_all(conn)
+    .await
+}
+
+/// Tells how much is waiting and since when.
+async fn measure_backlog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let (messages, age_seconds): (i64, f64) = sqlx::query_as(
+        "select (select count(*) from (select from outbox limit $1) counted),
+                coalesce((select extract(epoch from now() - created_at) from outbox order by id limit 1), 0)::float8",
+    )
+    .bind(BACKLOG_COUNTED)
+    .fetch_one(conn)
+    .await?;
+    tell_backlog(messages, age_seconds);
+    Ok(())
+}
+
+fn tell_backlog(messages: i64, age_seconds: f64) {
+    #[allow(clippy::cast_precision_loss, reason = "nobody counts past 2^52 rows")]
+    metrics::gauge!("messaging_outbox_messages").set(messages as f64);
+    metrics::gauge!("messaging_outbox_age_seconds").set(age_seconds);
+}
+
+/// Ends a client off the runtime's threads: librdkafka joins threads of its own there.
+pub(crate) fn drop_blocking<T: Send + 'static>(client: T) {
+    tokio::task::spawn_blocking(move || drop(client));
+}

@@ -1,0 +1,196 @@
+//! Where the brokers are, and the client settings on which the guarantees of this crate rest.
+//!
+//! What keeps messages from being lost, doubled or reordered is fixed here; what a place of installation needs (addresses,
+//! TLS, SASL) is passed on to librdkafka under its own names.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+/// Settings of every Kafka client of a service.
+#[derive(Clone, Debug, Args)]
+pub struct KafkaSettings {
+    /// Kafka's bootstrap servers, `host:port[,host:port...]`.
+    #[arg(long, env = "KAFKA_BROKERS")]
+    pub kafka_brokers: String,
+
+    /// Put before the names of topics and groups, so that several installations can share a cluster.
+    #[arg(long, env = "KAFKA_PREFIX", default_value = "")]
+    pub kafka_prefix: String,
+
+    /// Partitions of a topic that is created. Fixed from then on: another count would send a user's messages elsewhere.
+    #[arg(long, env = "KAFKA_PARTITIONS", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub kafka_partitions: i32,
+
+    /// Copies of each partition of a topic that is created.
+    #[arg(long, env = "KAFKA_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10))]
+    pub kafka_replication: i32,
+
+    /// How long a member of a consumer group may be silent before its partitions go to others, in milliseconds.
+    #[arg(long, env = "KAFKA_SESSION_TIMEOUT_MS", default_value_t = 6000)]
+    pub kafka_session_timeout_ms: u32,
+
+    /// How often finished offsets are committed, in milliseconds.
+    #[arg(long, env = "KAFKA_COMMIT_INTERVAL_MS", default_value_t = 1000)]
+    pub kafka_commit_interval_ms: u32,
+
+    /// How long a broker may hold an idle fetch, in milliseconds. Apache Kafka wakes up when a message arrives; librdkafka's
+    /// in-memory broker does not.
+    #[arg(long, env = "KAFKA_FETCH_WAIT_MS", default_value_t = 500)]
+    pub kafka_fetch_wait_ms: u32,
+
+    /// How often the lag of a consumer and the requests to the brokers are measured, in milliseconds.
+    #[arg(long, env = "KAFKA_STATISTICS_MS", default_value_t = 5000)]
+    pub kafka_statistics_ms: u32,
+
+    /// `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`. The first and the third work in every build; the others in one with
+    /// the feature `tls`.
+    #[arg(long, env = "KAFKA_SECURITY_PROTOCOL")]
+    pub kafka_security_protocol: Option<String>,
+
+    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    #[arg(long, env = "KAFKA_SASL_MECHANISM")]
+    pub kafka_sasl_mechanism: Option<String>,
+
+    /// The name for SASL.
+    #[arg(long, env = "KAFKA_SASL_USERNAME")]
+    pub kafka_sasl_username: Option<String>,
+
+    /// The password for SASL.
+    #[arg(long, env = "KAFKA_SASL_PASSWORD", hide_env_values = true)]
+    pub kafka_sasl_password: Option<String>,
+
+    /// Certificates of the authorities that may vouch for a broker (PEM); the system's without.
+    #[arg(long, env = "KAFKA_SSL_CA_LOCATION")]
+    pub kafka_ssl_ca_location: Option<PathBuf>,
+
+    /// The client's certificate (PEM), where brokers ask for one.
+    #[arg(long, env = "KAFKA_SSL_CERTIFICATE_LOCATION")]
+    pub kafka_ssl_certificate_location: Option<PathBuf>,
+
+    /// The key of the client's certificate (PEM).
+    #[arg(long, env = "KAFKA_SSL_KEY_LOCATION")]
+    pub kafka_ssl_key_location: Option<PathBuf>,
+
+    /// The password of that key.
+    #[arg(long, env = "KAFKA_SSL_KEY_PASSWORD", hide_env_values = true)]
+    pub kafka_ssl_key_password: Option<String>,
+}
+
+/// How long a relay's message may be on its way before that counts as an error. Nothing is lost by it: the row is still there.
+const DELIVERY_MAX: Duration = Duration::from_mins(2);
+
+impl KafkaSettings {
+    /// The defaults, for brokers without TLS or SASL.
+    ///
+    /// # Panics
+    /// Never: every other setting has a default.
+    pub fn at(brokers: &str, prefix: &str) -> Self {
+        /// Nothing but these settings.
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            settings: KafkaSettings,
+        }
+        let arguments = ["", "--kafka-brokers", brokers, "--kafka-prefix", prefix];
+        <Alone as clap::Parser>::parse_from(arguments).settings
+    }
+
+    /// The full name of `topic`.
+    pub fn topic(&self, topic: &str) -> String {
+        format!("{}{topic}", self.kafka_prefix)
+    }
+
+    /// The full name of a consumer group.
+    pub fn group(&self, consumer: &str) -> String {
+        format!("{}{consumer}", self.kafka_prefix)
+    }
+
+    /// The full name of the topic to which `consumer` puts aside what it cannot handle.
+    pub fn dead_letter_topic(&self, topic: &str, consumer: &str) -> String {
+        format!("{}{topic}.{consumer}.dlt", self.kafka_prefix)
+    }
+
+    /// What all clients have in common.
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.kafka_brokers)
+            .set("client.id", "arch-homework")
+            // A broker that comes back is found within a second, not ten.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("socket.nagle.disable", "true")
+            .set("topic.metadata.refresh.interval.ms", "60000")
+            .set("statistics.interval.ms", self.kafka_statistics_ms.to_string())
+            .set_log_level(RDKafkaLogLevel::Warning);
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        for (name, value) in [
+            ("security.protocol", self.kafka_security_protocol.clone()),
+            ("sasl.mechanism", self.kafka_sasl_mechanism.clone()),
+            ("sasl.username", self.kafka_sasl_username.clone()),
+            ("sasl.password", self.kafka_sasl_password.clone()),
+            ("ssl.ca.location", path(&self.kafka_ssl_ca_location)),
+            ("ssl.certificate.location", path(&self.kafka_ssl_certificate_location)),
+            ("ssl.key.location", path(&self.kafka_ssl_key_location)),
+            ("ssl.key.password", self.kafka_ssl_key_password.clone()),
+        ] {
+            if let Some(value) = value {
+                config.set(name, value);
+            }
+        }
+        config
+    }
+
+    /// A producer that neither doubles nor reorders what it is given, and gives up after `delivery_max`.
+    pub(crate) fn producer(&self, delivery_max: Option<Duration>) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("enable.idempotence", "true")
+            .set("delivery.timeout.ms", delivery_max.unwrap_or(DELIVERY_MAX).as_millis().to_string())
+            // Nothing is held back in the hope of company; while one batch travels, the next one gathers anyway.
+            .set("linger.ms", "0")
+            // Where Java's default puts a key: producers in several languages must agree.
+            .set("partitioner", "murmur2_random")
+            // Bounds memory when brokers are slow: 16 MiB.
+            .set("queue.buffering.max.kbytes", "16384");
+        config
+    }
+
+    /// A member of the group of `consumer`.
+    pub(crate) fn consumer(&self, consumer: &str) -> ClientConfig {
+        let mut config = self.reader(&self.group(consumer));
+        config
+            // Offsets are committed in the background, but only those of messages whose effect is committed.
+            .set("enable.auto.commit", "true")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.commit.interval.ms", self.kafka_commit_interval_ms.to_string())
+            // The default skips what was said before the first member came.
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", self.kafka_session_timeout_ms.to_string())
+            .set("heartbeat.interval.ms", (self.kafka_session_timeout_ms / 4).max(1).to_string())
+            .set("max.poll.interval.ms", "60000");
+        config
+    }
+
+    /// Reads partitions that it assigns itself, and belongs to no group.
+    pub(crate) fn reader(&self, group: &str) -> ClientConfig {
+        let mut config = self.client();
+        config
+            // librdkafka wants a name even for a reader that never joins or commits.
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("fetch.wait.max.ms", self.kafka_fetch_wait_ms.to_string())
+            // A fetch that failed is tried again soon; the default of half a second would show in every recovery.
+            .set("fetch.error.backoff.ms", "100")
+            // Bounds what is fetched ahead: messages are small, a batch is a few hundred.
+            .set("queued.min.messages", "2000")
+            .set("queued.max.messages.kbytes", "4096");
+        config
+    }
+}

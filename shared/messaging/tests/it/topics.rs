@@ -1,0 +1,57 @@
+//! Creating topics by the admin protocol, which only a real broker speaks.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use messaging::create_topics;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use crate::world::{PARTITIONS, World, topology};
+
+/// How many partitions each topic of `world` has, by its name without the prefix.
+async fn partitions(world: &World) -> HashMap<String, usize> {
+    let (config, prefix) = (world.wire(), world.settings.kafka_prefix.clone());
+    let ask = move || {
+        let client: BaseConsumer = config.create().unwrap();
+        let metadata = client.fetch_metadata(None, Duration::from_secs(20)).unwrap();
+        let ours = metadata.topics().iter().filter_map(|topic| {
+            Some((topic.name().strip_prefix(&prefix)?.to_owned(), topic.partitions().len()))
+        });
+        ours.collect()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_are_created_once_with_the_partitions_and_the_retention_that_they_need() {
+    let world = World::start().await;
+    let all = [("kept", PARTITIONS), ("notes", PARTITIONS), ("answers", PARTITIONS), ("notes.reader.dlt", 1)];
+    let expected: HashMap<_, _> =
+        all.map(|(name, count)| (name.to_owned(), usize::try_from(count).unwrap())).into();
+    assert_eq!(partitions(&world).await, expected);
+    if world.kafka.is_in_memory() {
+        return world.stop().await;
+    }
+    // Again, and by two at once.
+    let topology = topology();
+    let (one, two) =
+        tokio::join!(create_topics(&world.settings, &topology), create_topics(&world.settings, &topology));
+    one.and(two).unwrap();
+    assert_eq!(partitions(&world).await, expected);
+
+    let admin: AdminClient<DefaultClientContext> = world.wire().create().unwrap();
+    let week = (7 * 24 * 60 * 60 * 1000).to_string();
+    for (topic, retention_ms) in [("kept", "-1"), ("notes.reader.dlt", "-1"), ("notes", &*week)] {
+        let name = world.settings.topic(topic);
+        let described =
+            admin.describe_configs([&ResourceSpecifier::Topic(&name)], &AdminOptions::new()).await;
+        let described = described.unwrap().remove(0).unwrap();
+        let set = described.entry_map()["retention.ms"];
+        assert_eq!(set.value.as_deref(), Some(retention_ms), "{topic}");
+        // Whatever the brokers' own default is.
+        assert!(!set.is_default, "{topic}");
+    }
+    world.stop().await;
+}

@@ -1,0 +1,180 @@
+//! What teaching texts say about the styles, held against the figures: confirmed, refuted, or so in some circumstances only.
+//!
+//! `study/claims.md` is the committed table. A comparison says where it finds otherwise; `study claims <report.json> --write
+//! study/claims.md` writes it anew.
+
+mod each;
+
+use std::fmt::Write as _;
+
+use each::CLAIMS;
+
+use crate::report::figures::{ClaimFigures, Report, Verdict};
+
+/// The table as it is committed.
+pub const COMMITTED: &str = include_str!("../claims.md");
+
+/// A claim, who makes it, and how it is judged.
+struct Claim {
+    id: &'static str,
+    /// As teaching texts make it.
+    says: &'static str,
+    /// Who does.
+    source: &'static str,
+    judge: fn(&Report) -> Vec<Finding>,
+}
+
+/// What was found in one circumstance: a style, a load, a part that was away.
+struct Finding {
+    /// Whether it is there as the claim says.
+    holds: bool,
+    /// The figures, in words.
+    figures: String,
+}
+
+impl Finding {
+    fn new(holds: bool, figures: String) -> Self {
+        Self { holds, figures }
+    }
+}
+
+/// Holds every claim against the figures.
+pub fn check(report: &Report) -> Vec<ClaimFigures> {
+    let judged = |claim: &Claim| {
+        let findings = (claim.judge)(report);
+        let evidence: Vec<&str> = findings.iter().map(|finding| finding.figures.as_str()).collect();
+        ClaimFigures {
+            id: claim.id.to_owned(),
+            claim: claim.says.to_owned(),
+            verdict: verdict(&findings),
+            evidence: evidence.join("; "),
+        }
+    };
+    CLAIMS.iter().map(judged).collect()
+}
+
+/// A claim is confirmed if it holds wherever it was looked at, and refuted if it does nowhere.
+fn verdict(findings: &[Finding]) -> Verdict {
+    let holds = findings.iter().filter(|finding| finding.holds).count();
+    match (holds, findings.len()) {
+        (_, 0) => Verdict::NotMeasured,
+        (0, _) => Verdict::Refuted,
+        (holds, all) if holds == all => Verdict::Confirmed,
+        _ => Verdict::Depends,
+    }
+}
+
+/// Who makes the claim called `id`.
+pub fn source(id: &str) -> Option<&'static str> {
+    CLAIMS.iter().find(|claim| claim.id == id).map(|claim| claim.source)
+}
+
+/// A verdict in words.
+pub fn in_words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Confirmed => "confirmed",
+        Verdict::Refuted => "refuted",
+        Verdict::Depends => "depends",
+        Verdict::NotMeasured => "not measured",
+    }
+}
+
+/// The claims as a table in Markdown.
+pub fn table(claims: &[ClaimFigures]) -> String {
+    let mut table = "| id | claim | verdict | figures |\n|---|---|---|---|\n".to_owned();
+    for ClaimFigures { id, claim, verdict, evidence } in claims {
+        let evidence = evidence.replace('|', "\\|");
+        let _ = writeln!(table, "| {id} | {claim} | {} | {evidence} |", in_words(*verdict));
+    }
+    table
+}
+
+/// All of `study/claims.md`: the table, on what it was measured, and who makes the claims.
+pub fn document(report: &Report) -> String {
+    let claims = check(report);
+    let measured = claims.iter().any(|claim| claim.verdict != Verdict::NotMeasured);
+    let origin = if measured {
+        let setup = &report.setup;
+        let kind = if report.quick { "a quick run" } else { "a full run" };
+        format!(
+            "The figures are those of {kind} on {} ({} cores; {}; {}) of {}.",
+            setup.machine,
+            setup.cores,
+            setup.postgres,
+            setup.broker,
+            report.made_at.format("%Y-%m-%d"),
+        )
+    } else {
+        "There are no figures yet.".to_owned()
+    };
+    let mut document = format!(
+        "# Claims\n\nWhat teaching texts say about the styles, and what was measured. Written by `study claims <report.json> \
+         --write\nstudy/claims.md`; every comparison is held against it. A claim is confirmed if it holds in every \
+         circumstance that was\nmeasured, refuted if it does in none, and depends otherwise.\n\n{origin}\n\n{}\nWho makes \
+         them, in words of ours:\n\n",
+        table(&claims)
+    );
+    for Claim { id, source, .. } in CLAIMS {
+        let _ = writeln!(document, "- {id}: {source}");
+    }
+    document
+}
+
+/// The verdict on each claim, as a text like `claims.md` has them.
+fn verdicts(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some((cells.next()?, cells.nth(1)?))
+    })
+}
+
+/// Where `measured` is otherwise than `committed` says, in words. What was not measured now is not held against it.
+pub fn differences(measured: &[ClaimFigures], committed: &str) -> Vec<String> {
+    let differs = |claim: &&ClaimFigures| claim.verdict != Verdict::NotMeasured;
+    let say = |claim: &ClaimFigures| {
+        let verdict = in_words(claim.verdict);
+        let ClaimFigures { id, evidence, .. } = claim;
+        match verdicts(committed).find(|(of, _)| of == id) {
+            Some((_, same)) if same == verdict => None,
+            Some((_, other)) => Some(format!("{id}: {verdict}, committed as {other} ({evidence})")),
+            None => Some(format!("{id}: {verdict}, not in the committed table ({evidence})")),
+        }
+    };
+    measured.iter().filter(differs).filter_map(say).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(id: &str, verdict: Verdict) -> ClaimFigures {
+        let (claim, evidence) = ("it is so".to_owned(), "4 | 2".to_owned());
+        ClaimFigures { id: id.to_owned(), claim, verdict, evidence }
+    }
+
+    #[test]
+    fn a_verdict_that_differs_from_the_committed_one_is_said() {
+        let committed = table(&[claim("a", Verdict::Confirmed), claim("b", Verdict::Confirmed)]);
+        let now =
+            [claim("a", Verdict::Refuted), claim("b", Verdict::Confirmed), claim("c", Verdict::Depends)];
+        let differences = differences(&now, &committed);
+        assert_eq!(
+            differences,
+            ["a: refuted, committed as confirmed (4 | 2)", "c: depends, not in the committed table (4 | 2)"]
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_held_against_the_committed_table() {
+        let committed = table(&[claim("a", Verdict::Confirmed)]);
+        assert!(differences(&[claim("a", Verdict::NotMeasured)], &committed).is_empty());
+    }
+
+    #[test]
+    fn every_claim_is_in_the_committed_table() {
+        let committed: Vec<&str> = verdicts(COMMITTED).map(|(id, _)| id).collect();
+        for Claim { id, .. } in CLAIMS {
+            assert!(committed.contains(id), "{id} is not in study/claims.md");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! How old what services know can be, in styles that keep replicas.
+
+use super::{Body, Part, Section, why};
+use crate::report::figures::Report;
+use crate::report::table::{Cell, Row, Table};
+use crate::report::units::{self, count, whole};
+
+pub(super) fn section(report: &Report) -> Section {
+    let measured = report.styles.iter().filter_map(|style| Some((&style.style, style.freshness.as_ref()?)));
+    let parts: Vec<Part> = measured
+        .map(|(style, freshness)| {
+            let rows = freshness.replica_behind.iter().map(|(service, behind)| {
+                let times = [behind.p50_ms, behind.p95_ms, behind.p99_ms, behind.max_ms];
+                Row::new(service, times.map(|ms| Cell::text(units::ms(ms))).into())
+            });
+            let made = format!(
+                "{} profile changes under load, each from its answer until the replica had it. Of {} placed in that window, \
+                 {} used the old value: taken with the version before, or told about at the old address.",
+                count(whole(freshness.changes)),
+                units::plural(freshness.orders_in_window, "order"),
+                count(whole(freshness.orders_with_old_value)),
+            );
+            let table = Table::new("replica of users in", ["p50", "p95", "p99", "longest"]).with(rows);
+            Part::new(format!("{style}: how far replicas are behind"), Body::Table(table), made)
+        })
+        .collect();
+    let parts =
+        if parts.is_empty() { vec![Part::absent("", why(report, "how fresh replicas are"))] } else { parts };
+    Section { id: "freshness", title: "Freshness", parts }
+}

@@ -1,0 +1,9 @@
+//! The report and the claims, from made-up figures: what the page shows, what is concluded, and that both follow the figures.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod browser;
+mod claims;
+mod made_up;
+mod page;
+mod which_style;
