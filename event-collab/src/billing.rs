@@ -20,8 +20,8 @@ use domain::{Money, Operation, Profile, Refused, Registration, RequestId, UserId
 use http::HeaderMap;
 use messaging::{Cause, Consumer, Event, Handler, Known, Outbox, Outgoing, Said};
 use sqlx::postgres::PgConnection;
+use store::Once;
 use store::billing::{Deposit, User, Withdrawal};
-use store::{Once, uninterrupted};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
@@ -192,26 +192,28 @@ pub(crate) async fn update_profile(
     Json(profile): Json<Profile>,
 ) -> Result<Response, ApiError> {
     let (request, if_version) = (RequestContext::current().uuid(), shared::if_match(&headers)?);
-    uninterrupted(async move {
-        #[cfg(feature = "failpoints")]
-        if mistakes::appends_before_it_locks() {
-            return mistakes::update_profile(&outbox, id, &profile).await;
-        }
-        let mut tx = outbox.pool().begin().await?;
-        let user = store::billing::update_profile(&mut tx, id, &profile, if_version).await??;
-        let user_info = user_info(user.clone()).map_err(|error| ApiError::Internal(error.into()))?;
-        let message = about_user(id, &UserUpdated { user_info }).version(user.version);
-        outbox.append(&mut tx, &Cause::request(request), vec![message]).await?;
-        tx.commit().await?;
-        outbox.wake();
-        Ok(shared::with_etag(user))
-    })
-    .await
+    let said = outbox.clone();
+    let user = outbox.pool().transaction(move |tx| {
+        Box::pin(async move {
+            #[cfg(feature = "failpoints")]
+            if mistakes::appends_before_it_locks() {
+                return mistakes::update_profile(tx, &said, id, &profile).await;
+            }
+            let user = store::billing::update_profile(tx, id, &profile, if_version).await??;
+            let user_info = user_info(user.clone()).map_err(|error| ApiError::Internal(error.into()))?;
+            let message = about_user(id, &UserUpdated { user_info }).version(user.version);
+            said.append(tx, &Cause::request(request), vec![message]).await?;
+            Ok::<_, ApiError>(user)
+        })
+    });
+    let user = user.await?;
+    outbox.wake();
+    Ok(shared::with_etag(user))
 }
 
 /// The service's own route; what it is asked and answers is the same in every style.
 pub(crate) fn routes() -> OpenApiRouter<Outbox> {
-    let (schemas, paths, _): UtoipaMethodRouter<sqlx::PgPool> = routes!(shared::update_profile);
+    let (schemas, paths, _): UtoipaMethodRouter<store::Pool> = routes!(shared::update_profile);
     docs::documented("event-collab", "billing", "Owns users and accounts.").routes((
         schemas,
         paths,
@@ -246,6 +248,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     consumer.await??;
     stop_relay.cancel();
     relay.await??;
-    pool.close().await;
+    pool.close();
     Ok(())
 }

@@ -178,7 +178,7 @@ fn order_processed(order: &Order) -> Option<Outgoing> {
 }
 
 /// The routes that every style shares; this style has no others: orders come as messages.
-pub(crate) fn routes() -> OpenApiRouter<sqlx::PgPool> {
+pub(crate) fn routes() -> OpenApiRouter<store::Pool> {
     docs::documented("event-collab", "order", "Owns orders.").merge(api::order::routes())
 }
 
@@ -212,6 +212,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     orders.await??;
     stop_relay.cancel();
     relay.await??;
-    pool.close().await;
+    pool.close();
     Ok(())
 }

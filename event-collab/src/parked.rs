@@ -2,7 +2,7 @@
 //! orders travel on different topics, so either may be first.
 
 use domain::{OrderEmail, OrderId, RequestId, UserId};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use store::notification::NewEmail;
 use store::{Once, StoreError};
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::replica;
 
 /// Creates the table or brings it up to date.
-pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub(crate) async fn migrate(pool: &store::Pool) -> Result<(), StoreError> {
     let mut migrator = sqlx::migrate!("migrations/notification");
     migrator.dangerous_set_table_name("_parked_migrations");
     store::migrate(pool, &migrator).await

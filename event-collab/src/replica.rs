@@ -10,7 +10,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use domain::{Line, Profile, UserId};
 use messaging::{Event, Handler, Known, Replay, Said};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use store::StoreError;
 use tokio::sync::Notify;
 
@@ -82,7 +83,7 @@ impl Handler for Replica {
 }
 
 /// Creates the table or brings it up to date.
-pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub(crate) async fn migrate(pool: &store::Pool) -> Result<(), StoreError> {
     let mut migrator = sqlx::migrate!("migrations/replica");
     migrator.dangerous_set_table_name("_replica_migrations");
     store::migrate(pool, &migrator).await
@@ -184,7 +185,8 @@ pub(crate) async fn rebuild(settings: Settings) -> anyhow::Result<()> {
     let mut topic = Replay::from_beginning(&settings.kafka, "users")?;
     topic.up_to_now(&mut newest).await?;
 
-    let mut tx = pool.begin().await?;
+    let mut conn = pool.acquire().await?;
+    let mut tx = conn.begin().await?;
     sqlx::raw_sql("set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '1min'")
         .execute(&mut *tx)
         .await?;
@@ -201,6 +203,6 @@ pub(crate) async fn rebuild(settings: Settings) -> anyhow::Result<()> {
     tx.commit().await.context("replacing the replica")?;
     tracing::info!(owner = ?settings.owner, removed, users = users.len(), "the replica is rebuilt");
     println!("rebuilt: {} users, {removed} before", users.len());
-    pool.close().await;
+    pool.close();
     Ok(())
 }

@@ -162,6 +162,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     emails.await??;
     stop_sending.cancel();
     sender.await??;
-    pool.close().await;
+    pool.close();
     Ok(())
 }

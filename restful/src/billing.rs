@@ -9,9 +9,8 @@ use axum::extract::State;
 use axum::response::Response;
 use clap::Args;
 use domain::{Operation, UserId};
-use sqlx::postgres::PgPool;
+use store::Pool;
 use store::billing::Deposit;
-use store::uninterrupted;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{Json, Path, ServerSettings};
@@ -32,7 +31,7 @@ pub struct Settings {
 /// What the handlers need.
 #[derive(Clone)]
 pub(crate) struct Billing {
-    pool: PgPool,
+    pool: Pool,
     passwords: PasswordHasher,
 }
 
@@ -44,7 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<Billing> {
 }
 
 /// What every style shares; in this one, nobody is told about a profile update.
-pub(crate) fn shared_routes() -> OpenApiRouter<PgPool> {
+pub(crate) fn shared_routes() -> OpenApiRouter<Pool> {
     api::billing::routes().routes(routes!(api::billing::update_profile))
 }
 
@@ -62,12 +61,9 @@ pub(crate) async fn create_user(
     let (registration, password) = request.into_parts();
     // Before the transaction: hashing takes longer than anything else here, and a connection is worth more than CPU.
     let password_hash = passwords.hash(password).await?;
-    let outcome = uninterrupted(async move {
-        let mut tx = pool.begin().await?;
-        let request = key.request_id(Operation::CreateUser);
-        let outcome = store::billing::register(&mut tx, request, &registration, &password_hash).await?;
-        tx.commit().await?;
-        Ok::<_, ApiError>(outcome)
+    let request = key.request_id(Operation::CreateUser);
+    let outcome = pool.transaction(move |tx| {
+        Box::pin(async move { store::billing::register(tx, request, &registration, &password_hash).await })
     });
     let user_id = once(outcome.await?)?.map_err(ApiError::Registration)?;
     Ok(api::billing::user_created(user_id))
@@ -85,13 +81,9 @@ pub(crate) async fn deposit(
     key: IdempotencyKey,
     Json(DepositRequest { amount }): Json<DepositRequest>,
 ) -> Result<axum::Json<AccountBalance>, ApiError> {
-    let outcome = uninterrupted(async move {
-        let mut tx = pool.begin().await?;
-        let request = key.request_id(Operation::Deposit);
-        let outcome = store::billing::deposit(&mut tx, request, Deposit { user_id, amount }).await?;
-        tx.commit().await?;
-        Ok::<_, ApiError>(outcome)
-    });
+    let request = key.request_id(Operation::Deposit);
+    let outcome = pool
+        .transaction(move |tx| Box::pin(store::billing::deposit(tx, request, Deposit { user_id, amount })));
     let balance = once(outcome.await?)??;
     Ok(axum::Json(AccountBalance { balance }))
 }
@@ -117,6 +109,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         callers_deadline_counts: true,
     };
     web::serve(listener, docs::served(routes), server, shutdown).await;
-    pool.close().await;
+    pool.close();
     Ok(())
 }

@@ -57,6 +57,6 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     web::serve(listener, docs::served(routes), server, shutdown).await;
     stop_sending.cancel();
     sender.await??;
-    pool.close().await;
+    pool.close();
     Ok(())
 }

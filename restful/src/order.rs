@@ -19,9 +19,8 @@ use axum::response::Response;
 use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement};
 use futures_util::FutureExt as _;
-use sqlx::postgres::PgPool;
 use store::order::{NewOrder, Order};
-use store::uninterrupted;
+use store::{Pool, uninterrupted};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -31,7 +30,7 @@ use utoipa_axum::routes;
 use web::{Client, Json, RequestContext, ServerSettings};
 
 use crate::calls::{CallError, Calls};
-use crate::recovery::{self, RecoverySettings};
+use crate::recovery::{self, Finished, RecoverySettings};
 use crate::waiting::outcome;
 
 /// Settings of the order service.
@@ -58,9 +57,11 @@ pub struct Settings {
 /// What the orchestration needs: its own table and the two services it calls.
 #[derive(Clone)]
 pub(crate) struct Orders {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
     pub(crate) calls: Calls,
     pub(crate) recovery: RecoverySettings,
+    /// The orders that recovery need not look at any more.
+    pub(crate) finished: Finished,
     /// The orders that are being finished; a service that stops waits for them.
     running: TaskTracker,
 }
@@ -136,15 +137,21 @@ impl Orders {
         user: Option<User>,
     ) -> Result<JoinHandle<Result<Order, Unfinished>>, ApiError> {
         let context = RequestContext::current().with_deadline(self.recovery.attempt_max());
+        let CreateOrderRequest { user_id, price } = request;
+        let new = NewOrder { request: request_id, user: user_id, price, user_version: None };
+        let due_after = self.recovery.due_after();
+        // Whoever hangs up between the two: what is stored is finished at once, and not by recovery.
         uninterrupted(async move {
-            let mut tx = self.pool.begin().await?;
-            let CreateOrderRequest { user_id, price } = request;
-            let new = NewOrder { request: request_id, user: user_id, price, user_version: None };
-            let order = once(store::order::create(&mut tx, new).await?)?;
-            if order.settlement().is_none() {
-                recovery::remember(&mut tx, order.id, self.recovery.due_after()).await?;
-            }
-            tx.commit().await?;
+            let stored = self.pool.transaction(move |tx| {
+                Box::pin(async move {
+                    let order = once(store::order::create(tx, new).await?)?;
+                    if order.settlement().is_none() {
+                        recovery::remember(tx, order.id, due_after).await?;
+                    }
+                    Ok::<_, ApiError>(order)
+                })
+            });
+            let order = stored.await?;
             fail::fail_point!("order::pending");
             let running = self.running.clone();
             // Logged here, since nobody may wait for it any more.
@@ -199,20 +206,21 @@ impl Orders {
             self.calls.send_email(order, email, user).await?;
         }
         fail::fail_point!("order::email_handed_over");
-        Ok(recovery::forget(&self.pool, order.id).await?)
+        self.finished.add(order.id);
+        Ok(())
     }
 
     async fn settle(&self, order: Order, settlement: Settlement) -> Result<Order, Unfinished> {
-        let pool = self.pool.clone();
-        uninterrupted(async move {
-            let mut conn = pool.acquire().await?;
-            match store::order::settle(&mut conn, order.id, settlement).await? {
-                Some(settled) => Ok(settled),
-                // Somebody was faster: a repeat of the request, or recovery. Billing told both of them the same.
-                None => Ok(store::order::find(&mut conn, order.id).await?.unwrap_or(order)),
-            }
-        })
-        .await
+        let settled = self.pool.run(move |conn| {
+            Box::pin(async move {
+                match store::order::settle(conn, order.id, settlement).await? {
+                    Some(settled) => Ok::<_, Unfinished>(settled),
+                    // Somebody was faster: a repeat of the request, or recovery. Billing told both of them the same.
+                    None => Ok(store::order::find(conn, order.id).await?.unwrap_or(order)),
+                }
+            })
+        });
+        settled.await
     }
 }
 
@@ -233,11 +241,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
             notification: client.peer("notification", settings.notification_url),
         },
         recovery: settings.recovery,
+        finished: Finished::default(),
         running: TaskTracker::new(),
     };
     let recovery = recovery::run(orders.clone(), shutdown.clone());
     let recovering = web::spawn_worker(recovery.map(Ok), shutdown.clone());
     let (running, longest) = (orders.running.clone(), settings.recovery.attempt_max());
+    let finished = orders.finished.clone();
     let routes = routes().with_state(orders).merge(api::order::routes().with_state(pool.clone()));
     let server = ServerSettings {
         listen: settings.server,
@@ -253,6 +263,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     if tokio::time::timeout(longest, running.wait()).await.is_err() {
         tracing::warn!(orders = running.len(), "left to recovery");
     }
-    pool.close().await;
+    finished.strike_off(&pool).await?;
+    pool.close();
     Ok(())
 }

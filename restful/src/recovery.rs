@@ -5,12 +5,13 @@
 //! instances do not take the same) and the flow is run again from where the order stands. Unknown is not failed: nothing is
 //! ever refunded, the same question is asked again.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
 use domain::OrderId;
-use sqlx::postgres::{PgConnection, PgPool};
-use store::{StoreError, uninterrupted};
+use sqlx::postgres::PgConnection;
+use store::{Pool, StoreError};
 use tokio_util::sync::CancellationToken;
 use web::RequestContext;
 
@@ -43,7 +44,7 @@ impl RecoverySettings {
 }
 
 /// Creates the table of unfinished orders or brings it up to date.
-pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub(crate) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     let mut migrator = sqlx::migrate!("migrations/order");
     // In the schema of the order service, beside the migrations that every style shares.
     migrator.dangerous_set_table_name("_recovery_migrations");
@@ -67,41 +68,47 @@ pub(crate) async fn remember(
     Ok(())
 }
 
-/// Strikes `order` off the list. Does not wait for the disk: if this is lost, recovery finds nothing left to do.
-pub(crate) async fn forget(pool: &PgPool, order: OrderId) -> Result<(), StoreError> {
-    let pool = pool.clone();
-    uninterrupted(async move {
-        sqlx::query(
-            "delete from unfinished where order_id = $1 and set_config('synchronous_commit', 'off', true) = 'off'",
-        )
-        .bind(order)
-        .execute(&pool)
-        .await
-    })
-    .await?;
-    Ok(())
+/// Orders that are finished and not struck off the list yet. Nobody waits for that, so it is done for many at a time, before the
+/// next round of recovery; if it is lost, recovery finds nothing left to do.
+#[derive(Clone, Default)]
+pub(crate) struct Finished(Arc<Mutex<Vec<OrderId>>>);
+
+impl Finished {
+    /// `order` is finished.
+    pub(crate) fn add(&self, order: OrderId) {
+        self.lock().push(order);
+    }
+
+    /// Strikes all of them off the list.
+    pub(crate) async fn strike_off(&self, pool: &Pool) -> Result<(), StoreError> {
+        let orders: Vec<i64> = std::mem::take(&mut *self.lock()).into_iter().map(|order| order.0).collect();
+        if !orders.is_empty() {
+            let strike_off = sqlx::query("delete from unfinished where order_id = any($1)").bind(orders);
+            pool.run(|conn| Box::pin(strike_off.execute(conn))).await?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<OrderId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Takes a due order: one that is pending before one that only lacks its email, so that notification being away holds up
 /// emails and nothing else. It comes due again after the lease, which doubles once and differs from order to order: one
 /// that never can be finished is not always ahead of the others.
-async fn take_due(pool: &PgPool, lease: Duration) -> Result<Option<OrderId>, StoreError> {
-    let pool = pool.clone();
-    Ok(uninterrupted(async move {
-        sqlx::query_scalar(
-            "update unfinished
-             set attempts = attempts + 1,
-                 due_at = now() + $1 * least(attempts + 1, 2) * (1 + random()) * interval '1 second'
-             where order_id = (
-                 select order_id from unfinished join orders on orders.id = order_id where due_at <= now()
-                 order by (status = 'pending') desc, due_at limit 1 for update of unfinished skip locked)
-             returning order_id",
-        )
-        .bind(lease.as_secs_f64())
-        .fetch_optional(&pool)
-        .await
-    })
-    .await?)
+async fn take_due(pool: &Pool, lease: Duration) -> Result<Option<OrderId>, StoreError> {
+    let take = sqlx::query_scalar(
+        "update unfinished
+         set attempts = attempts + 1,
+             due_at = now() + $1 * least(attempts + 1, 2) * (1 + random()) * interval '1 second'
+         where order_id = (
+             select order_id from unfinished join orders on orders.id = order_id where due_at <= now()
+             order by (status = 'pending') desc, due_at limit 1 for update of unfinished skip locked)
+         returning order_id",
+    )
+    .bind(lease.as_secs_f64());
+    Ok(pool.run(|conn| Box::pin(take.fetch_optional(conn))).await?)
 }
 
 /// Takes up due orders until `shutdown`.
@@ -119,6 +126,7 @@ pub(crate) async fn run(orders: Orders, shutdown: CancellationToken) {
 /// unless billing or the database is away, or notification while only emails are left: that is no better for the next one.
 async fn recover_due(orders: &Orders, shutdown: &CancellationToken) -> Result<(), Unfinished> {
     while !shutdown.is_cancelled() {
+        orders.finished.strike_off(&orders.pool).await?;
         let Some(order) = take_due(&orders.pool, orders.recovery.due_after()).await? else { break };
         let context = RequestContext::background(orders.recovery.attempt_max());
         match context.scope(Box::pin(recover(orders, order))).await {
@@ -132,9 +140,8 @@ async fn recover_due(orders: &Orders, shutdown: &CancellationToken) -> Result<()
 
 #[tracing::instrument(skip(orders))]
 async fn recover(orders: &Orders, order: OrderId) -> Result<(), Unfinished> {
-    let pool = orders.pool.clone();
-    let found = uninterrupted(async move { store::order::find(&mut *pool.acquire().await?, order).await });
-    let Some(order) = found.await? else { return Ok(()) };
+    let found = orders.pool.run(move |conn| Box::pin(store::order::find(conn, order))).await?;
+    let Some(order) = found else { return Ok(()) };
     let was_pending = order.settlement().is_none();
     let order = orders.decide(order).await?;
     match orders.notify(&order, None).await {

@@ -6,8 +6,8 @@ use api::types::{CreateOrderRequest, User};
 use api::{ApiError, Prefer};
 use axum::response::Response;
 use domain::{RequestId, UserId};
+use store::StoreError;
 use store::order::Order;
-use store::{StoreError, uninterrupted};
 use tokio::time::{Instant, timeout_at};
 
 use crate::order::Orders;
@@ -71,11 +71,7 @@ impl Orders {
     }
 
     async fn find_by_request(&self, request: RequestId) -> Result<Option<Order>, StoreError> {
-        let pool = self.pool.clone();
-        uninterrupted(
-            async move { store::order::find_by_request(&mut *pool.acquire().await?, request).await },
-        )
-        .await
+        self.pool.run(move |conn| Box::pin(store::order::find_by_request(conn, request))).await
     }
 }
 

@@ -51,13 +51,13 @@ impl Limit {
             provision::create(&admin, &format!("hw_limit_{}", &unique[..8]), &unique[8..]).await?;
         let migrated = async {
             for (url, of) in [(&databases.billing, 0), (&databases.order, 1), (&databases.notification, 2)] {
-                let pool = sqlx::PgPool::connect(url.as_str()).await?;
+                let pool = store::Pool::new(url.as_str().parse()?, 1);
                 match of {
                     0 => store::billing::migrate(&pool).await?,
                     1 => store::order::migrate(&pool).await?,
                     _ => store::notification::migrate(&pool).await?,
                 }
-                pool.close().await;
+                pool.close();
             }
             anyhow::Ok(())
         };

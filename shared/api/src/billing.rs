@@ -6,9 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use domain::{Balance, Operation, Profile, Refusal, RegistrationRefusal, RequestId, UserId};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
-use sqlx::postgres::PgPool;
 use store::billing::{self, DepositRefusal, Withdrawal};
-use store::{Once, StoreError, uninterrupted};
+use store::{Once, Pool, StoreError};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{Json, Path};
@@ -22,7 +21,7 @@ use crate::types::{
 use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, prefer};
 
 /// All of them but the profile update.
-pub fn routes() -> OpenApiRouter<PgPool> {
+pub fn routes() -> OpenApiRouter<Pool> {
     OpenApiRouter::new().routes(routes!(get_user)).routes(routes!(withdraw)).routes(routes!(get_request))
 }
 
@@ -32,9 +31,8 @@ pub fn routes() -> OpenApiRouter<PgPool> {
     responses((status = 200, description = "The user.", body = User,
             headers(("ETag" = String, description = "The profile's version."))),
         NotFound, Internal, Unavailable))]
-pub async fn get_user(State(pool): State<PgPool>, Path(id): Path<UserId>) -> Result<Response, ApiError> {
-    let user =
-        uninterrupted(async move { billing::find_user(&mut *pool.acquire().await?, id).await }).await?;
+pub async fn get_user(State(pool): State<Pool>, Path(id): Path<UserId>) -> Result<Response, ApiError> {
+    let user = pool.run(move |conn| Box::pin(billing::find_user(conn, id))).await?;
     user.map(with_etag).ok_or(ApiError::NotFound("user"))
 }
 
@@ -56,19 +54,18 @@ pub struct IfMatchHeader {
             headers(("ETag" = String, description = "The profile's version."))),
         BadRequest, NotFound, Conflict, PreconditionFailed, TooLarge, Internal, Unavailable))]
 pub async fn update_profile(
-    State(pool): State<PgPool>,
+    State(pool): State<Pool>,
     Path(id): Path<UserId>,
     headers: HeaderMap,
     Json(profile): Json<Profile>,
 ) -> Result<Response, ApiError> {
     let if_version = if_match(&headers)?;
-    uninterrupted(async move {
-        let mut tx = pool.begin().await?;
-        let user = billing::update_profile(&mut tx, id, &profile, if_version).await??;
-        tx.commit().await?;
-        Ok(with_etag(user))
-    })
-    .await
+    let user = pool.transaction(move |tx| {
+        Box::pin(
+            async move { Ok::<_, ApiError>(billing::update_profile(tx, id, &profile, if_version).await??) },
+        )
+    });
+    Ok(with_etag(user.await?))
 }
 
 /// Takes money from an account, if it is there.
@@ -78,23 +75,25 @@ pub async fn update_profile(
     responses((status = 200, description = "What the account holds now.", body = AccountBalance),
         BadRequest, NotFound, Conflict, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
 pub async fn withdraw(
-    State(pool): State<PgPool>,
+    State(pool): State<Pool>,
     Path(user_id): Path<UserId>,
     key: IdempotencyKey,
     Json(request): Json<OrderWithdrawRequest>,
 ) -> Result<axum::Json<AccountBalance>, ApiError> {
     let OrderWithdrawRequest { amount, order_id } = request;
-    let outcome = uninterrupted(async move {
-        fail::fail_point!("billing::withdrawal_received");
-        let withdrawal = Withdrawal { user_id, amount, order_id };
-        let request = key.request_id(withdrawal.operation());
-        // One statement, and so a transaction of its own.
-        let outcome = billing::withdraw(&mut *pool.acquire().await?, request, withdrawal).await?;
-        fail::fail_point!("billing::withdrawal_committed");
-        fail::fail_point!("billing::reply_lost", |_| Err(ApiError::Unavailable(
-            "The reply was lost.".to_owned()
-        )));
-        Ok::<_, ApiError>(outcome)
+    let withdrawal = Withdrawal { user_id, amount, order_id };
+    let request = key.request_id(withdrawal.operation());
+    // One statement, and so a transaction of its own.
+    let outcome = pool.run(move |conn| {
+        Box::pin(async move {
+            fail::fail_point!("billing::withdrawal_received");
+            let outcome = billing::withdraw(conn, request, withdrawal).await?;
+            fail::fail_point!("billing::withdrawal_committed");
+            fail::fail_point!("billing::reply_lost", |_| Err(ApiError::Unavailable(
+                "The reply was lost.".to_owned()
+            )));
+            Ok::<_, ApiError>(outcome)
+        })
     });
     match once(outcome.await?)? {
         Ok(balance) => Ok(axum::Json(AccountBalance { balance })),
@@ -110,11 +109,10 @@ pub async fn withdraw(
             headers(("Retry-After" = u32, description = "When to ask again, in seconds."))),
         NotFound, Internal, Unavailable))]
 pub async fn get_request(
-    State(pool): State<PgPool>,
+    State(pool): State<Pool>,
     Path(request_id): Path<RequestId>,
 ) -> Result<Response, ApiError> {
-    let found =
-        uninterrupted(async move { billing::find_request(&mut *pool.acquire().await?, request_id).await });
+    let found = pool.run(move |conn| Box::pin(billing::find_request(conn, request_id)));
     let Some(billing::FinishedRequest { operation, outcome }) = found.await? else {
         return Ok(not_known_yet(request_id));
     };

@@ -18,7 +18,7 @@ pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader};
 pub use prefer::{Prefer, PreferHeader, messages_deadline, request_deadline};
 
 /// `/ready` of a service that owns tables: without its database it can do nothing.
-pub fn database_check(pool: &sqlx::PgPool) -> web::Check {
+pub fn database_check(pool: &store::Pool) -> web::Check {
     let pool = pool.clone();
     web::Check::required("database", move || {
         let pool = pool.clone();

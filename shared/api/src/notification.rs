@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use domain::{Operation, UserId};
 use http::StatusCode;
-use sqlx::postgres::PgPool;
+use store::Pool;
 use store::notification::{self, NewEmail};
-use store::uninterrupted;
 use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,7 +21,7 @@ use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
 #[derive(Clone)]
 pub struct Notification {
     /// The notification service's database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Wakes the sending worker, so that no email waits for its poll.
     pub wake: Arc<Notify>,
 }
@@ -48,12 +47,14 @@ pub async fn send_email(
     let (email, title, message) = (email.into(), title.into(), message.into());
     let email =
         NewEmail { user_id, email, title, message, order_id, traceparent: notification::traceparent() };
-    let stored = uninterrupted(async move {
-        let operation = if order_id.is_some() { Operation::SendOrderEmail } else { Operation::SendEmail };
-        let request = key.request_id(operation);
-        let stored = notification::enqueue(&mut *pool.acquire().await?, request, email).await?;
-        fail::fail_point!("notification::email_stored");
-        Ok::<_, ApiError>(stored)
+    let operation = if order_id.is_some() { Operation::SendOrderEmail } else { Operation::SendEmail };
+    let request = key.request_id(operation);
+    let stored = pool.run(move |conn| {
+        Box::pin(async move {
+            let stored = notification::enqueue(conn, request, email).await?;
+            fail::fail_point!("notification::email_stored");
+            Ok::<_, ApiError>(stored)
+        })
     });
     let email_id = once(stored.await?)?;
     wake.notify_one();
@@ -69,7 +70,6 @@ pub async fn list_emails(
     State(Notification { pool, .. }): State<Notification>,
     Path(user): Path<UserId>,
 ) -> Result<axum::Json<Vec<Email>>, ApiError> {
-    let emails =
-        uninterrupted(async move { notification::list(&mut *pool.acquire().await?, user).await }).await?;
+    let emails = pool.run(move |conn| Box::pin(notification::list(conn, user))).await?;
     Ok(axum::Json(emails.into_iter().map(Email::from).collect()))
 }

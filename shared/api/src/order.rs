@@ -4,8 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use domain::{OrderId, RequestId, Settlement};
 use http::{StatusCode, header};
-use sqlx::postgres::PgPool;
-use store::{order, uninterrupted};
+use store::{Pool, order};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{Path, Query};
@@ -16,7 +15,7 @@ use crate::types::{Order, OrderCreated, OrdersQuery, RequestAccepted};
 use crate::{ApiError, Prefer, prefer};
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<PgPool> {
+pub fn routes() -> OpenApiRouter<Pool> {
     OpenApiRouter::new()
         .routes(routes!(list_orders))
         .routes(routes!(get_order))
@@ -29,17 +28,13 @@ pub fn routes() -> OpenApiRouter<PgPool> {
             headers(("Link" = String, description = "The next page, as `rel=\"next\"`, while there is one."))),
         BadRequest, Internal, Unavailable))]
 pub async fn list_orders(
-    State(pool): State<PgPool>,
+    State(pool): State<Pool>,
     Query(query): Query<OrdersQuery>,
 ) -> Result<Response, ApiError> {
     let (limit, after) = (usize::from(query.limit.get()), query.after.unwrap_or(OrderId(0)));
     // One more than the page, to know whether there is a next one.
     let wanted = i64::from(query.limit.get()) + 1;
-    let mut orders =
-        uninterrupted(
-            async move { order::page(&mut *pool.acquire().await?, query.user_id, after, wanted).await },
-        )
-        .await?;
+    let mut orders = pool.run(move |conn| Box::pin(order::page(conn, query.user_id, after, wanted))).await?;
     let more = orders.len() > limit;
     orders.truncate(limit);
     let page: Vec<Order> = orders.into_iter().map(Order::from).collect();
@@ -57,10 +52,10 @@ pub async fn list_orders(
 #[utoipa::path(get, path = "/orders/{orderId}", tag = "orders", params(("orderId" = inline(OrderId), Path)),
     responses((status = 200, description = "The order.", body = Order), NotFound, Internal, Unavailable))]
 pub async fn get_order(
-    State(pool): State<PgPool>,
+    State(pool): State<Pool>,
     Path(id): Path<OrderId>,
 ) -> Result<axum::Json<Order>, ApiError> {
-    let order = uninterrupted(async move { order::find(&mut *pool.acquire().await?, id).await }).await?;
+    let order = pool.run(move |conn| Box::pin(order::find(conn, id))).await?;
     order.map(|order| axum::Json(order.into())).ok_or(ApiError::NotFound("order"))
 }
 
@@ -72,12 +67,10 @@ pub async fn get_order(
             headers(("Retry-After" = u32, description = "When to ask again, in seconds."))),
         NotFound, Internal, Unavailable))]
 pub async fn get_order_request(
-    State(pool): State<PgPool>,
+    State(pool): State<Pool>,
     Path(request): Path<RequestId>,
 ) -> Result<Response, ApiError> {
-    let order =
-        uninterrupted(async move { order::find_by_request(&mut *pool.acquire().await?, request).await })
-            .await?;
+    let order = pool.run(move |conn| Box::pin(order::find_by_request(conn, request))).await?;
     Ok(match order.filter(|order| order.settlement().is_some()) {
         Some(order) => axum::Json(Order::from(order)).into_response(),
         None => not_known_yet(request),

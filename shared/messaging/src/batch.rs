@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use rdkafka::Message as _;
 use rdkafka::message::OwnedMessage;
+use sqlx::Connection as _;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
@@ -137,7 +138,8 @@ async fn transact<H: Handler>(consumer: &Consumer<H>, ready: &[Ready<'_, H>]) ->
     }
     let Consumer { name, handler, outbox, .. } = consumer;
     trace::link_batch(ready.iter().map(|it| &it.span));
-    let mut tx = outbox.pool.begin().await?;
+    let mut conn = outbox.pool.acquire().await?;
+    let mut tx = conn.begin().await?;
     let ids: Vec<_> = ready.iter().map(|it| it.known.event.metadata.id).collect();
     let mut new = if H::INBOX { inbox::claim(&mut tx, name, &ids).await? } else { HashSet::from_iter(ids) };
     // Taken out: a message may be in this batch a second time.
@@ -159,10 +161,11 @@ async fn transact<H: Handler>(consumer: &Consumer<H>, ready: &[Ready<'_, H>]) ->
     if mistake::is_made("mistake::dual_write") {
         tx.commit().await?;
         fail::fail_point!("mistake::between_the_writes");
-        tx = outbox.pool.begin().await?;
+        tx = conn.begin().await?;
     }
     outbox::append(&mut tx, said).await?;
     tx.commit().await?;
+    conn.give_back();
     outbox.wake();
     handler.committed();
     metrics::counter!("messaging_consumed_total", "consumer" => *name).increment(count(ready.len()));

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgPool};
+use database::Pool;
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::mistake;
@@ -43,14 +44,14 @@ pub(crate) async fn claim(
 }
 
 /// Forgets some of what is too old to come again; says whether there may be more.
-pub(crate) async fn purge(pool: &PgPool, consumer: &str) -> bool {
+pub(crate) async fn purge(pool: &Pool, consumer: &'static str) -> bool {
     let purge = sqlx::query(
         "delete from inbox where consumer = $1 and event_id in (
              select event_id from inbox
              where consumer = $1 and received_at < now() - $2 * interval '1 second' limit $3)",
     );
-    let purged = purge.bind(consumer).bind(KEPT.as_secs_f64()).bind(PURGED_AT_ONCE).execute(pool).await;
-    match purged {
+    let purge = purge.bind(consumer).bind(KEPT.as_secs_f64()).bind(PURGED_AT_ONCE);
+    match pool.run(|conn| Box::pin(purge.execute(conn))).await {
         Ok(purged) => i64::try_from(purged.rows_affected()).is_ok_and(|purged| purged >= PURGED_AT_ONCE),
         Err(error) => {
             tracing::warn!(consumer, %error, "the inbox is not purged yet");

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use database::Pool;
 use rdkafka::error::KafkaError;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ const MESSAGE_BYTES_MAX: usize = 900_000;
 #[derive(Clone)]
 pub struct Outbox {
     pub(crate) service: &'static str,
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
     pub(crate) settings: KafkaSettings,
     pub(crate) wake: Arc<Notify>,
 }
@@ -38,12 +39,12 @@ impl Said {
 
 impl Outbox {
     /// The outbox of `service` in the database behind `pool`, where [`migrations`](crate::migrations) were applied.
-    pub fn new(service: &'static str, pool: PgPool, settings: &KafkaSettings) -> Self {
+    pub fn new(service: &'static str, pool: Pool, settings: &KafkaSettings) -> Self {
         Self { service, pool, settings: settings.clone(), wake: Arc::default() }
     }
 
     /// The database that it is in.
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 

@@ -243,7 +243,7 @@ impl Outbox {
     /// A connection of the relay's own: the lock lives and dies with it.
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         use sqlx::ConnectOptions as _;
-        let mut conn = self.pool.connect_options().as_ref().clone().connect().await?;
+        let mut conn = self.pool.connect_options().clone().connect().await?;
         // A row whose deletion is lost is sent again; that is worth less than a disk flush per batch.
         sqlx::query("set synchronous_commit = off").execute(&mut conn).await?;
         let silence = format!("{}ms", SILENCE_MAX.as_millis());
@@ -257,7 +257,7 @@ impl Outbox {
     async fn listener(&self) -> Result<PgListener, sqlx::Error> {
         // Not out of the service's pool, from which it would be missing for ever.
         let own = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-        let own = own.connect_with(self.pool.connect_options().as_ref().clone()).await?;
+        let own = own.connect_with(self.pool.connect_options().clone()).await?;
         let mut listener = PgListener::connect_with(&own).await?;
         listener.listen(&self.channel()).await?;
         Ok(listener)

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{EmailId, OrderId, RequestId, UserId};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::{Once, StoreError};
+use crate::{Once, Pool, StoreError};
 
 mod queue;
 
@@ -15,7 +15,7 @@ pub use mail::traceparent;
 pub use queue::EmailQueue;
 
 /// Creates the tables or brings them up to date. Safe to run by several replicas at once.
-pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     crate::migrate(pool, &sqlx::migrate!("migrations/notification")).await
 }
 

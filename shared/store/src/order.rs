@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{Amount, OrderId, OrderStatus, Refusal, RequestId, Settlement, UserId};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::{Once, StoreError};
+use crate::{Once, Pool, StoreError};
 
 /// Creates the tables or brings them up to date. Safe to run by several replicas at once.
-pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     crate::migrate(pool, &sqlx::migrate!("migrations/order")).await
 }
 

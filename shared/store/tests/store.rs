@@ -9,11 +9,11 @@ use domain::{Amount, Balance, OrderId, Refusal, RequestId, UserId};
 use mail::{Queue as _, Verdict};
 use sandbox::Postgres;
 use sqlx::Connection as _;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use store::billing::{self, Deposit, WithdrawError, Withdrawal};
 use store::notification::{self, EmailQueue, NewEmail};
 use store::provision::{self, Databases};
-use store::{DatabaseSettings, Once, uninterrupted};
+use store::{DatabaseSettings, Once, Pool};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ impl Fresh {
 }
 
 /// A pool as a service makes it, of `connections`.
-fn pool(url: &url::Url, connections: u32) -> PgPool {
+fn pool(url: &url::Url, connections: u32) -> Pool {
     #[derive(Parser)]
     struct Settings {
         #[command(flatten)]
@@ -58,7 +58,7 @@ fn amount(minor_units: i64) -> Amount {
     Amount::new(minor_units).unwrap()
 }
 
-async fn user_with(pool: &PgPool, minor_units: i64) -> UserId {
+async fn user_with(pool: &Pool, minor_units: i64) -> UserId {
     let name = Uuid::new_v4().simple().to_string();
     let profile = domain::Profile {
         first_name: None,
@@ -88,16 +88,14 @@ async fn a_caller_that_gives_up_does_not_leave_the_only_connection_in_a_transact
     let mut admin = PgConnection::connect(url.as_str()).await.unwrap();
     for patience_us in (0..2_000).step_by(20) {
         let shared = pool.clone();
-        let work = uninterrupted(async move {
-            let mut tx = shared.begin().await.unwrap();
+        let work = shared.transaction(move |tx| {
             let withdrawal = Withdrawal { user_id, amount: amount(1), order_id: None };
-            billing::withdraw(&mut tx, request(), withdrawal).await.unwrap();
-            tx.commit().await.unwrap();
+            Box::pin(billing::withdraw(tx, request(), withdrawal))
         });
         // Gives up somewhere between the first byte of `begin` and the last of `commit`.
         drop(timeout(Duration::from_micros(patience_us), work).await);
         // Whoever gets the only connection next gets it outside of any transaction: PostgreSQL says so to somebody else.
-        sqlx::query("select 1").execute(&pool).await.unwrap();
+        store::ping(&pool).await.unwrap();
         let state: String = sqlx::query_scalar(
             "select state from pg_stat_activity where datname = current_database() and application_name = 'test'",
         )
@@ -118,8 +116,9 @@ async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes
     let (billing_pool, order_pool) = (pool(&fresh.databases.billing, 1), pool(&fresh.databases.order, 1));
     billing::migrate(&billing_pool).await.unwrap();
     store::order::migrate(&order_pool).await.unwrap();
-    let refused = async |pool: &PgPool, statement: &'static str| {
-        let error = sqlx::query(statement).execute(pool).await.expect_err(statement);
+    let refused = async |pool: &Pool, statement: &'static str| {
+        let mut conn = pool.acquire().await.unwrap();
+        let error = sqlx::query(statement).execute(&mut *conn).await.expect_err(statement);
         error
             .as_database_error()
             .and_then(|error| error.code().map(Into::into))
@@ -130,10 +129,11 @@ async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes
     assert_eq!(refused(&billing_pool, "create table public.t ()").await, "42501");
     let auditor = pool(&fresh.databases.auditor, 1);
     for readable in ["select * from billing.users", r#"select * from "order".orders"#] {
-        sqlx::query(readable).execute(&auditor).await.unwrap();
+        sqlx::query(readable).execute(&mut *auditor.acquire().await.unwrap()).await.unwrap();
     }
     assert_eq!(refused(&auditor, "delete from billing.users").await, "25006");
-    sqlx::raw_sql("set default_transaction_read_only = off").execute(&auditor).await.unwrap();
+    let writable = sqlx::raw_sql("set default_transaction_read_only = off");
+    writable.execute(&mut *auditor.acquire().await.unwrap()).await.unwrap();
     assert_eq!(refused(&auditor, "delete from billing.users").await, "42501");
     fresh.stop().await;
 }

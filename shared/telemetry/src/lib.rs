@@ -1,17 +1,21 @@
 //! Logs, traces and metrics: set up once per process, the same way in every service.
 
+mod log;
 mod traces;
 
+use std::io::stderr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use log::LoggedFields;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 pub use traces::TraceSettings;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -77,12 +81,18 @@ pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<Teleme
         .with_context_activation(false);
     // Not behind the log filter: a quiet log must not cut the trace.
     let registry = tracing_subscriber::registry().with(spans.with_filter(LevelFilter::INFO));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match settings.log_format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(filter)).try_init()?,
-        LogFormat::Pretty => registry.with(lines.compact().with_filter(filter)).try_init()?,
+        LogFormat::Json => registry.with(json_lines().with_writer(stderr).with_filter(filter)).try_init()?,
+        LogFormat::Pretty => {
+            registry.with(fmt::layer().compact().with_writer(stderr).with_filter(filter)).try_init()?;
+        }
     }
     Ok(Telemetry { metrics: record_metrics(service)?, tracers })
+}
+
+/// Lines of JSON: the event's fields, and what of its spans is logged.
+fn json_lines<S>() -> fmt::Layer<S, LoggedFields, fmt::format::Format<fmt::format::Json>> {
+    fmt::layer().json().flatten_event(true).fmt_fields(LoggedFields)
 }
 
 /// Installs the process-wide metrics recorder.

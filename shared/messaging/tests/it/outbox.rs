@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use messaging::{Cause, Metadata, Outbox, Outgoing};
+use sqlx::Connection as _;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -12,7 +13,8 @@ use crate::world::{DEADLINE, Worker, World, eventually};
 
 /// Says `messages` in a transaction of their own.
 pub async fn say(outbox: &Outbox, messages: Vec<Outgoing>) {
-    let mut tx = outbox.pool().begin().await.unwrap();
+    let mut conn = outbox.pool().acquire().await.unwrap();
+    let mut tx = conn.begin().await.unwrap();
     outbox.append(&mut tx, &Cause::request(Uuid::now_v7()), messages).await.unwrap();
     tx.commit().await.unwrap();
     outbox.wake();
@@ -29,7 +31,8 @@ async fn what_a_committed_transaction_said_is_published_once_and_in_order_and_wh
         let keys = ["a", "b", "c"].iter().cycle();
         let messages = (0..20).zip(keys).map(|(i, key)| note(key, round * 20 + i)).collect();
         say(&outbox, messages).await;
-        let mut tx = outbox.pool().begin().await.unwrap();
+        let mut conn = outbox.pool().acquire().await.unwrap();
+        let mut tx = conn.begin().await.unwrap();
         let never = vec![note("a", -1), note("b", -1)];
         outbox.append(&mut tx, &Cause::request(Uuid::now_v7()), never).await.unwrap();
         tx.rollback().await.unwrap();
@@ -53,7 +56,8 @@ async fn a_message_has_its_envelope_and_its_key() {
     let outbox = world.outbox();
     let (correlation_id, causation_id) = (Uuid::now_v7(), Some(Uuid::now_v7()));
     let cause = Cause { correlation_id, causation_id, traceparent: None };
-    let mut tx = outbox.pool().begin().await.unwrap();
+    let mut conn = outbox.pool().acquire().await.unwrap();
+    let mut tx = conn.begin().await.unwrap();
     let text = "ключ \u{1F511} \"\\\u{0}\n";
     let said = Outgoing::new("ключ", "note/ä", &Kept { key: text.to_owned(), number: i64::MIN }).version(7);
     outbox.append(&mut tx, &cause, vec![said]).await.unwrap();
@@ -83,7 +87,8 @@ async fn quick_latency(world: &World, outbox: &Outbox) -> Duration {
     let (reader, _) = world.reader(&world.settings.topic("notes"), true).await;
     let mut latencies = Vec::new();
     for number in 0..21 {
-        let mut tx = outbox.pool().begin().await.unwrap();
+        let mut conn = outbox.pool().acquire().await.unwrap();
+        let mut tx = conn.begin().await.unwrap();
         let messages = vec![note("a", number)];
         outbox.append(&mut tx, &Cause::request(Uuid::now_v7()), messages).await.unwrap();
         tx.commit().await.unwrap();
@@ -129,7 +134,7 @@ async fn a_replica_without_the_lock_wakes_the_one_that_has_it() {
     let world = World::start().await;
     let with_lock = Worker::relay(world.outbox());
     eventually("one has the lock", async || lock_holders(&world).await.len() == 1).await;
-    let other = Outbox::new("notes", world.second_pool(), &world.settings);
+    let other = world.outbox();
     let without_lock = Worker::relay(other.clone());
     let latency = quick_latency(&world, &other).await;
     println!("commit to reader, woken by another replica: {latency:.1?}");
@@ -174,7 +179,8 @@ async fn a_message_that_kafka_would_refuse_is_refused_before_it_is_stored_and_ho
     let world = World::start().await;
     let outbox = world.outbox();
     let of = |bytes| Outgoing::new("a", "note/1", &Kept { key: "x".repeat(bytes), number: 1 });
-    let mut tx = outbox.pool().begin().await.unwrap();
+    let mut conn = outbox.pool().acquire().await.unwrap();
+    let mut tx = conn.begin().await.unwrap();
     let cause = Cause::request(Uuid::now_v7());
     let refused = outbox.append(&mut tx, &cause, vec![note("a", 1), of(950_000)]).await.unwrap_err();
     assert!(refused.to_string().contains("Kept is too large"), "{refused}");

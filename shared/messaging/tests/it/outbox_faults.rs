@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messaging::{Cause, Outbox};
+use messaging::Cause;
 use sandbox::Postgres;
+use sqlx::Connection as _;
 use tokio::time::interval;
 use uuid::Uuid;
 
@@ -29,7 +30,7 @@ async fn assert_published_in_order(world: &World, count: i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_connection_with_the_lock_is_cut_the_other_replica_takes_over_in_order() {
     let world = World::start().await;
-    let outboxes = [world.outbox(), Outbox::new("notes", world.second_pool(), &world.settings)];
+    let outboxes = [world.outbox(), world.outbox()];
     let relays = outboxes.clone().map(Worker::relay);
     let done = Arc::new(AtomicBool::new(false));
     let saying = tokio::spawn({
@@ -88,7 +89,8 @@ async fn a_listener_that_is_cut_off_does_not_stop_the_relay() {
         .unwrap();
         // The last may not be back yet; then this one is said while nobody listens.
         assert!(cut <= 1);
-        let mut tx = outbox.pool().begin().await.unwrap();
+        let mut conn = outbox.pool().acquire().await.unwrap();
+        let mut tx = conn.begin().await.unwrap();
         let cause = Cause::request(Uuid::now_v7());
         outbox.append(&mut tx, &cause, vec![note("a", number)]).await.unwrap();
         tx.commit().await.unwrap();

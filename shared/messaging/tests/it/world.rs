@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use database::Pool;
 use messaging::{KafkaSettings, Outbox, Topic, Topology};
 use sandbox::{Kafka, Postgres};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -33,6 +34,7 @@ async fn shared() -> &'static (Postgres, Arc<Kafka>) {
 
 /// A database and a prefix of a test's own.
 pub struct World {
+    /// For the test itself; services have their own.
     pub pool: PgPool,
     pub settings: KafkaSettings,
     pub kafka: Arc<Kafka>,
@@ -78,7 +80,11 @@ impl World {
                 settings.kafka_fetch_wait_ms = value.parse().unwrap();
             }
         }
-        let world = Self { pool: pool(admin, &database), settings, kafka, admin: admin.to_owned(), database };
+        let pool = PgPoolOptions::new()
+            .max_connections(5)
+            .acquire_timeout(Duration::from_secs(2))
+            .connect_lazy_with(options(admin, &database));
+        let world = Self { pool, settings, kafka, admin: admin.to_owned(), database };
         messaging::migrations().run(&world.pool).await.unwrap();
         sqlx::raw_sql(
             "create table effects (
@@ -102,13 +108,9 @@ impl World {
         }
     }
 
-    /// Another pool on the same database, as a second replica of the service has.
-    pub fn second_pool(&self) -> PgPool {
-        pool(&self.admin, &self.database)
-    }
-
+    /// An outbox with a pool of its own, as each replica of a service has.
     pub fn outbox(&self) -> Outbox {
-        Outbox::new("notes", self.pool.clone(), &self.settings)
+        Outbox::new("notes", Pool::new(options(&self.admin, &self.database), 5), &self.settings)
     }
 
     /// How many messages wait in the outbox.
@@ -161,15 +163,10 @@ pub fn topology() -> Topology {
     }
 }
 
-/// A pool like a service's: patient for seconds, not for ever.
-fn pool(admin: &str, database: &str) -> PgPool {
+/// Like a service's: patient for seconds, not for ever.
+fn options(admin: &str, database: &str) -> PgConnectOptions {
     let options: PgConnectOptions = admin.parse().unwrap();
-    let options = options.database(database).options([("statement_timeout", "2s")]);
-    PgPoolOptions::new()
-        .max_connections(5)
-        .acquire_timeout(Duration::from_secs(2))
-        .test_before_acquire(false)
-        .connect_lazy_with(options)
+    options.database(database).options([("statement_timeout", "2s")])
 }
 
 /// A worker that runs beside the test.

@@ -60,6 +60,12 @@ pub enum WithdrawError {
     Store(#[from] StoreError),
 }
 
+impl From<sqlx::Error> for WithdrawError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
 /// Puts money on an account, once per `request`, and says what it holds then.
 pub async fn deposit(
     conn: &mut PgConnection,

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use mail::{Queue, QueuedEmail, Verdict};
-use sqlx::postgres::PgPool;
 
-use crate::{StoreError, uninterrupted};
+use crate::{Pool, StoreError};
 
 /// Emails that are due, in PostgreSQL. Any number of workers may share it.
 #[derive(Clone, Debug)]
-pub struct EmailQueue(pub PgPool);
+pub struct EmailQueue(pub Pool);
 
 /// A claimed row.
 #[derive(sqlx::FromRow)]
@@ -28,30 +27,25 @@ impl Queue for EmailQueue {
     type Error = StoreError;
 
     async fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<QueuedEmail>, StoreError> {
-        let pool = self.0.clone();
         // `skip locked`: two workers claim different emails instead of waiting for each other.
-        let claimed: Vec<Claimed> = uninterrupted(async move {
-            sqlx::query_as(
-                "with due as (
-                     select id, status = 'sending' as taken_over from emails
-                     where status in ('pending', 'sending') and due_at <= now()
-                     order by due_at, id limit $1 for update skip locked
-                 ), claimed as (
-                     update emails
-                     set status = 'sending', attempts = attempts + 1, due_at = now() + $2 * interval '1 second',
-                         unknown = unknown + taken_over::int
-                     from due where emails.id = due.id
-                     returning emails.*, taken_over
-                 )
-                 select id, message_id, email, title, message, attempts, taken_over, traceparent
-                 from claimed order by id",
-            )
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(lease.as_secs_f64())
-            .fetch_all(&pool)
-            .await
-        })
-        .await?;
+        let claim = sqlx::query_as(
+            "with due as (
+                 select id, status = 'sending' as taken_over from emails
+                 where status in ('pending', 'sending') and due_at <= now()
+                 order by due_at, id limit $1 for update skip locked
+             ), claimed as (
+                 update emails
+                 set status = 'sending', attempts = attempts + 1, due_at = now() + $2 * interval '1 second',
+                     unknown = unknown + taken_over::int
+                 from due where emails.id = due.id
+                 returning emails.*, taken_over
+             )
+             select id, message_id, email, title, message, attempts, taken_over, traceparent
+             from claimed order by id",
+        )
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(lease.as_secs_f64());
+        let claimed: Vec<Claimed> = self.0.run(|conn| Box::pin(claim.fetch_all(conn))).await?;
         let queued = |row: Claimed| QueuedEmail {
             id: row.id,
             message_id: row.message_id,
@@ -74,27 +68,22 @@ impl Queue for EmailQueue {
             }
             Verdict::Released => ("pending", None, Duration::ZERO, false, true),
         };
-        let (pool, id, attempts) = (self.0.clone(), email.id, email.attempts);
         // `attempts` names the claim: whoever took the email over has raised it.
-        let recorded = uninterrupted(async move {
-            sqlx::query(
-                "update emails
-                 set status = $3, last_error = $4, due_at = now() + $5 * interval '1 second',
-                     unknown = unknown + $6::int, attempts = attempts - $7::int,
-                     sent_at = case when $3 = 'sent' then now() end
-                 where id = $1 and status = 'sending' and attempts = $2",
-            )
-            .bind(id)
-            .bind(attempts)
-            .bind(status)
-            .bind(error)
-            .bind(after.as_secs_f64())
-            .bind(i32::from(unknown))
-            .bind(i32::from(released))
-            .execute(&pool)
-            .await
-        })
-        .await?;
+        let record = sqlx::query(
+            "update emails
+             set status = $3, last_error = $4, due_at = now() + $5 * interval '1 second',
+                 unknown = unknown + $6::int, attempts = attempts - $7::int,
+                 sent_at = case when $3 = 'sent' then now() end
+             where id = $1 and status = 'sending' and attempts = $2",
+        )
+        .bind(email.id)
+        .bind(email.attempts)
+        .bind(status)
+        .bind(error)
+        .bind(after.as_secs_f64())
+        .bind(i32::from(unknown))
+        .bind(i32::from(released));
+        let recorded = self.0.run(|conn| Box::pin(record.execute(conn))).await?;
         Ok(recorded.rows_affected() == 1)
     }
 }

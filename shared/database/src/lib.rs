@@ -1,0 +1,239 @@
+//! Connections to a service's PostgreSQL.
+//!
+//! A pool of `sqlx`'s connections that is not `sqlx`'s pool: that one asks the server for a sign of life whenever a connection comes
+//! back, which is as many round trips again as a service that answers with single statements has statements. Here a
+//! connection is asked when there is a reason to: see [`Pool::run`].
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use clap::Args;
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tracing::Instrument as _;
+use tracing::log::LevelFilter;
+
+/// How long a service waits for a connection: for one that others use, or for the server to open one.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A connection that was idle for so long may have been cut meanwhile.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// Older connections are replaced: a server process grows with what it has seen.
+const AGE_MAX: Duration = Duration::from_mins(30);
+
+/// Where a service's tables are.
+#[derive(Clone, Debug, Args)]
+pub struct DatabaseSettings {
+    /// PostgreSQL, as the service's own role, whose search path is its schema: `postgres://role:password@host/database`.
+    // A string, since an error about a value of another type would show it, password and all.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// Most connections to hold.
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub database_connections: u32,
+}
+
+/// The address of the database does not parse. It is not shown: it has a password.
+#[derive(Debug, thiserror::Error)]
+#[error("DATABASE_URL is not an address like postgres://role:password@host/database")]
+pub struct InvalidUrl;
+
+impl DatabaseSettings {
+    /// A pool of connections, opened as they are needed. `service` shows in `pg_stat_activity`.
+    ///
+    /// # Errors
+    /// When the URL is not a PostgreSQL address.
+    pub fn pool(&self, service: &str) -> Result<Pool, InvalidUrl> {
+        let options: PgConnectOptions = self.database_url.parse().map_err(|_| InvalidUrl)?;
+        let options = options
+            .application_name(service)
+            // A session that forgets its transaction must not hold locks for ever; a statement that waits for a lock must
+            // not outlive the request that it serves.
+            .options([("idle_in_transaction_session_timeout", "5s"), ("statement_timeout", "2s")])
+            // A statement's plan is made once, perhaps when its tables are still empty, and then kept. Every statement here
+            // looks up a few rows by their keys, so no plan may read a whole table.
+            .options([("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")])
+            .log_statements(LevelFilter::Trace)
+            .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
+        Ok(Pool::new(options, self.database_connections))
+    }
+}
+
+/// A pool of connections. Its clones are the same pool.
+#[derive(Clone, Debug)]
+pub struct Pool(deadpool::managed::Pool<Connector>);
+
+impl Pool {
+    /// A pool of at most `connections`, opened as they are needed.
+    ///
+    /// # Panics
+    /// Never: it has a runtime, which is all that its timeouts need.
+    pub fn new(options: PgConnectOptions, connections: u32) -> Self {
+        let pool = deadpool::managed::Pool::builder(Connector(options))
+            .max_size(usize::try_from(connections).unwrap_or(usize::MAX))
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .recycle_timeout(Some(PATIENCE))
+            // As few server processes as will do, each with what it needs in its caches.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .build();
+        Self(pool.expect("timeouts have their runtime"))
+    }
+
+    /// A connection. Dropped, it is asked for a sign of life before it goes back, which also rolls a transaction back that was
+    /// given up.
+    ///
+    /// # Errors
+    /// `PoolTimedOut` when there is none in time, `PoolClosed` after [`Self::close`], and what connecting can end with.
+    pub async fn acquire(&self) -> Result<Connection, sqlx::Error> {
+        match self.0.get().await {
+            Ok(slot) => Ok(Connection(Some(slot))),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Closed) => Err(sqlx::Error::PoolClosed),
+            Err(PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
+                Err(sqlx::Error::PoolTimedOut)
+            }
+        }
+    }
+
+    /// Runs `work` on a connection, to its end even if the caller stops waiting (see [`uninterrupted`]).
+    ///
+    /// When it was done without an error, the connection is as it was before, and the next may have it without a question.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`], and what `work` ends with.
+    pub async fn run<T, E>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        let pool = self.clone();
+        uninterrupted(async move {
+            let mut connection = pool.acquire().await?;
+            let done = work(&mut connection).await?;
+            connection.give_back();
+            Ok(done)
+        })
+        .await
+    }
+
+    /// As [`Self::run`], in a transaction that is committed when `work` was done without an error, and otherwise rolled back.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; an error of the commit leaves open whether it happened.
+    pub async fn transaction<T, E>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        self.run(move |connection| {
+            Box::pin(async move {
+                let mut transaction = connection.begin().await?;
+                let done = work(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+        })
+        .await
+    }
+
+    /// Where the connections lead, for one that is not part of the pool.
+    pub fn connect_options(&self) -> &PgConnectOptions {
+        &self.0.manager().0
+    }
+
+    /// Closes the connections, those that are in use when they come back.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+/// A connection of a pool.
+pub struct Connection(Option<Object<Connector>>);
+
+impl Connection {
+    /// Gives it back without a question: it has just answered, and is in no transaction.
+    pub fn give_back(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Deref for Connection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect("it is there until it goes back")
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("it is there until it goes back")
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.0.take() else { return };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move {
+                match timeout(PATIENCE, connection.ping()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => drop(Object::take(connection)),
+                }
+            })),
+            // The process ends.
+            Err(_) => drop(Object::take(connection)),
+        }
+    }
+}
+
+/// Opens connections, and decides which may be used again.
+#[derive(Debug)]
+struct Connector(PgConnectOptions);
+
+impl Manager for Connector {
+    type Type = PgConnection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+        self.0.connect().await
+    }
+
+    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.age() > AGE_MAX {
+            return Err(RecycleError::message("old"));
+        }
+        if metrics.last_used() > TRUSTED_FOR {
+            connection.ping().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` to its end even if the caller stops waiting.
+///
+/// A client that hangs up drops its handler. Dropped in the wrong moment, `sqlx` 0.8.4 to 0.9.0 leaves a connection inside
+/// an open transaction (its issue 4385); and a transaction that is half done is worth finishing.
+/// So every transaction runs inside this.
+///
+/// # Panics
+/// When `work` panics.
+pub async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
