@@ -12,11 +12,13 @@ use log::LoggedFields;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 pub use traces::TraceSettings;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, dynamic_filter_fn};
 use tracing_subscriber::fmt;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How logs are written.
@@ -70,17 +72,7 @@ pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<Teleme
     // Spans carry the W3C trace context from request to request.
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let tracers = settings.traces.provider(service)?;
-    let spans = tracing_opentelemetry::layer()
-        .with_tracer(tracers.tracer(service))
-        // What a span says of the code and its thread is of no use to who reads a trace across services.
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_tracked_inactivity(false)
-        // Contexts are handed on by name, never taken from the thread; entering a span costs less then.
-        .with_context_activation(false);
-    // Not behind the log filter: a quiet log must not cut the trace.
-    let registry = tracing_subscriber::registry().with(spans.with_filter(LevelFilter::INFO));
+    let registry = tracing_subscriber::registry().with(traced(tracers.tracer(service)));
     match settings.log_format {
         LogFormat::Json => registry.with(json_lines().with_writer(stderr).with_filter(filter)).try_init()?,
         LogFormat::Pretty => {
@@ -88,6 +80,23 @@ pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<Teleme
         }
     }
     Ok(Telemetry { metrics: record_metrics(service)?, tracers })
+}
+
+/// The layer that makes a trace of spans. Not behind the log's filter: a quiet log must not cut the trace.
+fn traced<S: Subscriber + for<'span> LookupSpan<'span>>(tracer: SdkTracer) -> impl Layer<S> {
+    // Asked about every span. What a filter says once and for all is not asked again, and then a layer goes by what the filters
+    // said last, be it about something else (tracing issue 2519): spans would be missing here and there.
+    let asked_each_time = dynamic_filter_fn(|metadata, _| *metadata.level() <= Level::INFO);
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        // What a span says of the code and its thread is of no use to who reads a trace across services.
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        // Contexts are handed on by name, never taken from the thread; entering a span costs less then.
+        .with_context_activation(false)
+        .with_filter(asked_each_time.with_max_level_hint(LevelFilter::INFO))
 }
 
 /// Lines of JSON: the event's fields, and what of its spans is logged.
@@ -143,5 +152,26 @@ fn resident_memory() {
         if let Some(kib) = kib {
             metrics::gauge!(name).set(kib * 1024.0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TraceContextExt as _;
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_question_about_one_level_does_not_take_the_next_span_out_of_its_trace() {
+        let tracers = SdkTracerProvider::default();
+        let quiet = fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new("debug"));
+        let registry = tracing_subscriber::registry().with(traced(tracers.tracer("test"))).with(quiet);
+        tracing::subscriber::with_default(registry, || {
+            // As sqlx asks after each statement, without saying anything afterwards.
+            assert!(tracing::enabled!(Level::DEBUG));
+            let span = tracing::info_span!("request");
+            assert!(span.context().span().span_context().is_valid());
+        });
     }
 }
