@@ -8,7 +8,7 @@ use api::docs::document;
 use api::gateway::Peers;
 pub use channels::async_documents;
 use clap::Subcommand;
-use messaging::{Incoming as _, KafkaSettings, Topology};
+use messaging::{Incoming as _, KafkaSettings, ReplaySettings, Replayed, Topology};
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
@@ -33,6 +33,8 @@ pub enum Service {
     Notification(notification::Settings),
     /// Creates the topics that do not exist yet, and ends.
     CreateTopics(KafkaSettings),
+    /// Sends the dead letters of a topic again, those that were not sent again before, and ends.
+    ReplayDeadLetters(ReplaySettings),
 }
 
 /// Runs a service until SIGTERM or Ctrl-C.
@@ -46,6 +48,11 @@ pub async fn run(service: Service) -> anyhow::Result<()> {
         Service::Billing(settings) => billing::run(settings).await,
         Service::Notification(settings) => notification::run(settings).await,
         Service::CreateTopics(settings) => messaging::create_topics(&settings, &topology()).await,
+        Service::ReplayDeadLetters(settings) => {
+            let Replayed { sent, bodiless } = messaging::replay_dead_letters(&settings, &topology()).await?;
+            println!("sent again: {sent}; too large to have come along: {bodiless}");
+            Ok(())
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use sandbox::SandboxError;
 
 use crate::bench::{self, BenchSettings};
 use crate::compare::{self, CompareSettings};
+use crate::grade;
 use crate::mistakes;
 use crate::serve::serve;
 use crate::styles::{STYLES, Served, Style};
@@ -71,6 +72,14 @@ enum Command {
         /// A directory where the services' logs are kept; otherwise they go when it is over.
         #[arg(long)]
         logs: Option<PathBuf>,
+    },
+    /// Runs the scenario against a gateway at any address, ours or somebody else's, and says of each step whether it held.
+    Grade {
+        /// Where it is: `host`, `host:port` or a URL.
+        address: String,
+        /// What its paths begin with.
+        #[arg(long)]
+        prefix: Option<String>,
     },
     /// Makes the page of a saved comparison anew, without measuring anything.
     Report {
@@ -145,6 +154,7 @@ pub async fn main() -> ExitCode {
             up::up(style, listen).await.map(|()| true)
         }
         Command::Check { addresses } => up::check(addresses).await,
+        Command::Grade { address, prefix } => grade::grade(&address, prefix.as_deref()).await,
         Command::Torture { style, seed, faults, logs } => {
             torture::torture(chosen(style), seed, faults, logs).await
         }

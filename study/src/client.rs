@@ -153,7 +153,10 @@ impl Api {
     ) -> anyhow::Result<Reply> {
         let says = |wanted| headers.iter().any(|(name, _)| *name == wanted);
         let is_patient = self.is_patient && method == Method::POST && !says("prefer");
-        let mut request = self.http.request(method, self.base.join(path)?).body(body);
+        let mut request = self
+            .http
+            .request(method, self.base.join(&format!("./{}", path.strip_prefix('/').unwrap_or(path)))?)
+            .body(body);
         for (name, value) in headers {
             request = request.header(HeaderName::try_from(*name)?, HeaderValue::from_str(value)?);
         }

@@ -12,6 +12,7 @@ pub mod client;
 mod compare;
 pub mod deployment;
 mod experiment;
+mod grade;
 mod limit;
 mod load;
 pub mod mistakes;

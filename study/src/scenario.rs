@@ -12,6 +12,8 @@ use crate::client::{Api, Reply, eventually};
 
 /// How long an email may take.
 const EMAIL_MAX: Duration = Duration::from_secs(10);
+/// How long an order may take that was answered with 202.
+const OUTCOME_MAX: Duration = Duration::from_secs(30);
 
 /// One step: what was sent, what came back, and whether it was right.
 #[derive(Clone, Debug)]
@@ -69,16 +71,14 @@ pub async fn run(
     let request = format!("POST /billing/deposit/{user} {}", json!({"amount": 100}));
     done(step("deposit 100", &request, &reply, (StatusCode::OK, json!({"balance": 100}))));
 
-    let request = format!("POST /orders {}", json!({"userId": user, "price": 90}));
-    let reply = api.order(user, 90, &[]).await?;
-    done(step("an order for 90 is paid", &request, &reply, (StatusCode::CREATED, Value::Null)));
+    let paid = (StatusCode::CREATED, Value::Null);
+    done(order_step(api, user, "an order for 90 is paid", paid, "paid").await?);
     let reply = api.get(&account).await?;
     done(step("10 are left", &format!("GET {account}"), &reply, (StatusCode::OK, json!({"balance": 10}))));
     done(email_step(api, user, "the happy email", 0, "Order is paid").await);
 
-    let reply = api.order(user, 90, &[]).await?;
     let refused = (StatusCode::PRECONDITION_FAILED, json!({"code": "insufficient-funds"}));
-    done(step("another order for 90 is refused", &request, &reply, refused));
+    done(order_step(api, user, "another order for 90 is refused", refused, "rejected").await?);
     let reply = api.get(&account).await?;
     done(step(
         "10 are still left",
@@ -111,6 +111,36 @@ fn step(name: &'static str, request: &str, reply: &Reply, (status, members): (St
     });
     let answer = format!("{} {}", reply.status.as_u16(), one_line(&reply.body));
     Step { name, request: request.to_owned(), answer, elapsed: reply.elapsed, failure }
+}
+
+/// Orders for 90. Who is told to ask later (202) asks until the order has its `status`.
+async fn order_step(
+    api: &Api,
+    user: UserId,
+    name: &'static str,
+    expected: (StatusCode, Value),
+    status: &str,
+) -> anyhow::Result<Step> {
+    let started = tokio::time::Instant::now();
+    let request = format!("POST /orders {}", json!({"userId": user, "price": 90}));
+    let reply = api.order(user, 90, &[]).await?;
+    let Some(location) = reply.header("location").filter(|_| reply.status == StatusCode::ACCEPTED) else {
+        return Ok(step(name, &request, &reply, expected));
+    };
+    let seen = eventually(OUTCOME_MAX, async || {
+        let reply = api.get(location).await?;
+        anyhow::ensure!(reply.status == StatusCode::OK, "{} {}", reply.status, one_line(&reply.body));
+        Ok(reply.body)
+    })
+    .await;
+    let (answer, failure) = match seen {
+        Ok(order) if order["status"] == status => (format!("202, then 200 {}", one_line(&order)), None),
+        Ok(order) => {
+            (format!("202, then 200 {}", one_line(&order)), Some(format!("expected status {status}")))
+        }
+        Err(error) => ("202".to_owned(), Some(format!("{error:#}"))),
+    };
+    Ok(Step { name, request, answer, elapsed: started.elapsed(), failure })
 }
 
 async fn email_step(api: &Api, user: UserId, name: &'static str, index: usize, title: &str) -> Step {

@@ -183,6 +183,9 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
         Some(quoted) => quoted.strip_suffix('"').unwrap_or_default(),
         None => text,
     };
-    let version = bare.parse();
-    version.map(Some).map_err(|_| ApiError::InvalidHeader("If-Match", "must be a version such as \"3\""))
+    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ApiError::InvalidHeader("If-Match", "must be a version such as \"3\""));
+    }
+    // One that does not fit is one that no profile has.
+    Ok(Some(bare.parse().unwrap_or(i64::MAX)))
 }

@@ -9,6 +9,7 @@ mod order;
 mod refused;
 mod text;
 mod user;
+mod whole;
 
 pub use email::OrderEmail;
 pub use ids::{EmailId, Operation, OrderId, RequestId, UserId};

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use crate::whole;
+
 /// An amount of money that moves: 1 to 2^53-1 minor units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
-#[serde(try_from = "i64", into = "i64")]
+#[serde(into = "i64")]
 #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 90)]
 pub struct Amount(i64);
 
@@ -37,6 +40,12 @@ impl Amount {
     /// Minor units.
     pub fn minor_units(self) -> i64 {
         self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        whole::number(deserializer)?.try_into().map_err(D::Error::custom)
     }
 }
 

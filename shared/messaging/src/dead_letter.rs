@@ -14,7 +14,13 @@ use crate::client::Context;
 use crate::settings::KafkaSettings;
 
 /// How long Kafka may take to take one. The consumer waits for it, and tries again if it fails.
-const DELIVERY_MAX: Duration = Duration::from_secs(10);
+pub(crate) const DELIVERY_MAX: Duration = Duration::from_secs(10);
+/// What the names of the headers about a dead letter begin with; the others are its own.
+pub(crate) const PREFIX: &str = "dead_letter_";
+/// The whole name of the topic where it was.
+pub(crate) const TOPIC: &str = "dead_letter_topic";
+/// How large the body is that was too large to come along.
+pub(crate) const BODY_BYTES: &str = "dead_letter_body_bytes";
 /// Longest error text, in bytes: it goes into a header.
 const ERROR_BYTES_MAX: usize = 1000;
 
@@ -44,9 +50,8 @@ impl DeadLetters {
         let topic = self.settings.dead_letter_topic(bare, self.consumer);
         let own = message.headers().cloned().unwrap_or_default();
         let bytes = message.payload().map_or(0, <[u8]>::len).to_string();
-        let without_body = |headers: OwnedHeaders| {
-            headers.insert(Header { key: "dead_letter_body_bytes", value: Some(&bytes) })
-        };
+        let without_body =
+            |headers: OwnedHeaders| headers.insert(Header { key: BODY_BYTES, value: Some(&bytes) });
 
         let whole = about(message, error, own.clone());
         let mut sent = self.send(&topic, message.key(), message.payload(), whole).await;
@@ -91,7 +96,7 @@ fn about(message: &OwnedMessage, error: &str, headers: OwnedHeaders) -> OwnedHea
         end -= 1;
     }
     [
-        ("dead_letter_topic", message.topic()),
+        (TOPIC, message.topic()),
         ("dead_letter_partition", &message.partition().to_string()),
         ("dead_letter_offset", &message.offset().to_string()),
         ("dead_letter_error", &error[..end]),

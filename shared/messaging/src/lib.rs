@@ -21,6 +21,7 @@ mod outcomes;
 mod producer;
 mod reading;
 mod relay;
+mod replay;
 mod settings;
 mod topics;
 mod trace;
@@ -34,6 +35,7 @@ pub use outbox::{Outbox, Said};
 pub use outcomes::{Outcomes, Waiting};
 pub use producer::{NotAcknowledged, Producer};
 pub use reading::Replay;
+pub use replay::{ReplaySettings, Replayed, replay_dead_letters};
 pub use settings::KafkaSettings;
 pub use topics::{Topic, Topology, create_topics, delete_topics};
 

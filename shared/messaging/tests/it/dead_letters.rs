@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use messaging::{ReplaySettings, Replayed, replay_dead_letters};
 use rdkafka::Message as _;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders, OwnedMessage};
 
 use crate::notebook::{Fault, Orders};
 use crate::wire::{Raw, envelope, header};
-use crate::world::{World, eventually, numbers_of};
+use crate::world::{World, eventually, numbers_of, topology};
 
 impl World {
     /// Waits for `count` dead letters, which then are all.
@@ -155,6 +156,37 @@ async fn poison_whose_key_alone_is_too_large_is_put_aside_as_what_is_known_about
     assert_eq!((dead[0].key(), dead[0].payload()), (None, None));
     assert_eq!(header(&dead[0], "dead_letter_topic"), Some(world.settings.topic("notes")));
     assert_eq!(header(&dead[0], "dead_letter_body_bytes").as_deref(), Some("1"));
+    reader.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_sent_again_once_their_cause_is_mended_and_only_the_new_ones_the_next_time() {
+    let world = World::start().await;
+    let orders = Arc::new(Orders::default());
+    orders.set(1, Fault::Permanent);
+    world.send("notes", None, (0..3).map(|number| Raw::note("a", number)).collect()).await;
+    let reader = world.member("one", &orders);
+    assert_eq!(numbers_of(&world.until_effects(2).await, "a"), [0, 2]);
+    world.until_dead_letters(1).await;
+    let topic = "notes.reader.dlt".to_owned();
+    let replay = ReplaySettings { kafka: world.settings.clone(), topic };
+    let all_sent = |sent| Replayed { sent, bodiless: 0 };
+
+    // Too early: it is put aside again, as a letter like the first.
+    assert_eq!(replay_dead_letters(&replay, &topology()).await.unwrap(), all_sent(1));
+    let dead = world.until_dead_letters(2).await;
+    assert_eq!(header(&dead[1], "dead_letter_offset").as_deref(), Some("3"));
+    assert_eq!(dead[0].headers().unwrap().count(), dead[1].headers().unwrap().count());
+
+    orders.clear();
+    assert_eq!(replay_dead_letters(&replay, &topology()).await.unwrap(), all_sent(1));
+    assert_eq!(numbers_of(&world.until_effects(3).await, "a"), [0, 2, 1]);
+    assert_eq!(replay_dead_letters(&replay, &topology()).await.unwrap(), all_sent(0));
+
+    let other = ReplaySettings { topic: "answers.reader.dlt".to_owned(), ..replay };
+    let error = replay_dead_letters(&other, &topology()).await.unwrap_err();
+    assert!(error.to_string().contains("notes.reader.dlt"), "{error}");
     reader.stop().await;
     world.stop().await;
 }
