@@ -156,6 +156,9 @@ def test_a_superuser_can_do_it_too(provisioned):
 def test_a_failure_is_one(provisioned):
     done = provisioned.provision("order", password="wrong")
     assert done.returncode != 0 and "authentication failed" in done.stderr
+    provisioned.sql("create role weak login password 'weak'; grant connect on database restful to weak")
+    done = provisioned.provision("order", user="weak", password="weak")
+    assert done.returncode != 0 and "permission denied" in done.stderr
 
 
 def test_nothing_is_ever_dropped():

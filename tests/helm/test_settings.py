@@ -106,6 +106,13 @@ def test_settings_of_the_user_win_and_those_of_a_service_are_its_own(style):
     assert environment(documents, "billing")["LISTEN"] == "0.0.0.0:8080"
 
 
+@pytest.mark.parametrize("style", EVENT_STYLES)
+def test_the_trial_broker_has_the_version_that_the_tests_run_on(style):
+    (container,) = find(render(style), "StatefulSet", "kafka")["spec"]["template"]["spec"]["containers"]
+    pom = (ROOT / "tests" / "infra" / "kafka" / "pom.xml").read_text()
+    assert f"<kafka.version>{container['image'].partition(':')[2]}</kafka.version>" in pom
+
+
 def checksums(documents, service):
     return find(documents, "Deployment", service)["spec"]["template"]["metadata"]["annotations"]
 

@@ -16,7 +16,7 @@
 {{- $settings = merge $settings (include "common.mail-settings" $root | fromYaml) }}
 {{- end }}
 {{- $own := index $root.Values.services .part }}
-{{- mustMergeOverwrite $settings (deepCopy $root.Values.settings) (deepCopy $own.settings) | toYaml }}
+{{- mustMergeOverwrite $settings $root.Values.settings $own.settings | toYaml }}
 {{- end }}
 
 {{- define "common.configmap" -}}
