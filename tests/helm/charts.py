@@ -9,8 +9,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHARTS = ROOT / "helm"
-STYLES = ["restful", "event-notifications", "event-collab"]
-EVENT_STYLES = STYLES[1:]
+STYLES = sorted(file.parents[1].name for file in CHARTS.glob("*/templates/_style.tpl"))
+EVENT_STYLES = [style for style in STYLES if "kafka" in yaml.safe_load((CHARTS / style / "values.yaml").read_text())]
 SERVICES = ["billing", "gateway", "notification", "order"]
 OWNERS = ["billing", "notification", "order"]
 

@@ -92,7 +92,9 @@ def test_services_know_the_addresses_of_whom_they_may_call_and_of_nobody_else(st
         urls = {name: url for name, url in environment(documents, service).items() if str(url).startswith("http:")}
         assert urls == {f"{callee.upper()}_URL": f"http://hw-{callee}:8080" for callee in CALLS[style][service]}
         for callee in CALLS[style][service]:
-            assert find(documents, "Service", callee)["spec"]["ports"] == [{"name": "http", "port": 8080, "targetPort": "http"}]
+            assert find(documents, "Service", callee)["spec"]["ports"] == [
+                {"name": "http", "port": 8080, "targetPort": "http"}
+            ]
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -100,7 +102,9 @@ def test_in_production_services_reach_external_servers_where_they_are(style):
     documents = render(style, production=True)
     for service in SERVICES:
         egress = find(documents, "NetworkPolicy", service)["spec"]["egress"]
-        outside = {rule["ports"][0]["port"] for rule in egress if rule.get("to") == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}
+        outside = {
+            rule["ports"][0]["port"] for rule in egress if rule.get("to") == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
+        }
         assert outside == ({5432} if service in OWNERS else set()) | ({9093} if style in EVENT_STYLES else set()) | (
             {465} if service == "notification" else set()
         )
@@ -125,7 +129,9 @@ def test_in_production_only_those_named_may_call_the_gateway_and_read_metrics(st
 def test_every_port_of_the_external_brokers_is_open_once(style):
     brokers = r"a:9092\,b:9093\,c:9093"
     documents = render(style, "kafka.enabled=false", f"kafka.external.brokers={brokers}")
-    opened = [rule["ports"] for rule in find(documents, "NetworkPolicy", "gateway")["spec"]["egress"] if "to" not in rule]
+    opened = [
+        rule["ports"] for rule in find(documents, "NetworkPolicy", "gateway")["spec"]["egress"] if "to" not in rule
+    ]
     assert opened[:-1] == [[{"port": 9092}], [{"port": 9093}]]
 
 

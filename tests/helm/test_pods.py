@@ -114,7 +114,11 @@ def test_what_must_be_there_first_is_made_in_init_containers(style, production):
         spec = find(documents, "Deployment", service)["spec"]["template"]["spec"]
         expected = ["provision"] * (service in OWNERS) + ["create-topics"] * (style in EVENT_STYLES)
         assert [container["name"] for container in spec.get("initContainers", [])] == expected
-    hooks = [d["metadata"]["annotations"]["helm.sh/hook"] for d in documents if "helm.sh/hook" in d["metadata"].get("annotations", {})]
+    hooks = [
+        d["metadata"]["annotations"]["helm.sh/hook"]
+        for d in documents
+        if "helm.sh/hook" in d["metadata"].get("annotations", {})
+    ]
     assert hooks == ["test"]
 
 
@@ -125,5 +129,7 @@ def test_a_volume_that_is_mounted_is_there(style):
             for part, pod in pods([document]):
                 volumes = {volume["name"] for volume in pod["spec"].get("volumes", [])}
                 claims = {claim["metadata"]["name"] for claim in document["spec"].get("volumeClaimTemplates", [])}
-                mounted = {mount["name"] for container in containers(pod) for mount in container.get("volumeMounts", [])}
+                mounted = {
+                    mount["name"] for container in containers(pod) for mount in container.get("volumeMounts", [])
+                }
                 assert mounted == volumes | claims, part

@@ -15,12 +15,16 @@ import pytest
 from charts import OWNERS, ROOT, find, render
 
 # Not fit for a URL, and a trial for every place where it is quoted.
-PASSWORDS = {role: f"it's \"{role}\" $HOME %41 \\" for role in [*OWNERS, "auditor"]}
+PASSWORDS = {role: f'it\'s "{role}" $HOME %41 \\' for role in [*OWNERS, "auditor"]}
 
 
 def binaries():
     """Where PostgreSQL's server is, as the sandbox looks for it."""
-    for folder in [os.environ.get("PG_BINDIR"), os.path.dirname(shutil.which("initdb") or ""), *glob.glob("/usr/lib/postgresql/*/bin")]:
+    for folder in [
+        os.environ.get("PG_BINDIR"),
+        os.path.dirname(shutil.which("initdb") or ""),
+        *glob.glob("/usr/lib/postgresql/*/bin"),
+    ]:
         if folder and os.path.exists(f"{folder}/initdb"):
             # Often a link to where the other programs are.
             return pathlib.Path(f"{folder}/initdb").resolve().parent
@@ -41,7 +45,13 @@ class Server:
             account = next(pwd.getpwnam(name) for name in ("postgres", "nobody"))
             os.chown(folder, account.pw_uid, account.pw_gid)
             self.user = dict(user=account.pw_uid, group=account.pw_gid, extra_groups=[])
-        self.call("initdb", "--username=postgres", "--auth=scram-sha-256", f"--pwfile={self.password_file(folder)}", "--no-sync")
+        self.call(
+            "initdb",
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            f"--pwfile={self.password_file(folder)}",
+            "--no-sync",
+        )
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         self.call("pg_ctl", "--wait", f"--log={folder}/log", f"--options={options}", "start")
 
@@ -61,7 +71,15 @@ class Server:
 
     def sql(self, statement, user="postgres", password="super", database="postgres"):
         """The only column of the answer; or why there is none."""
-        command = [self.bin / "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", f"--dbname={database}", f"--command={statement}"]
+        command = [
+            self.bin / "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "--tuples-only",
+            "--no-align",
+            f"--dbname={database}",
+            f"--command={statement}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, env=self.environment(user, password))
         return done.stderr.strip() if done.returncode else done.stdout.strip()
 
@@ -77,7 +95,9 @@ class Server:
             for name, text in scripts.items():
                 (pathlib.Path(folder) / name).write_text(text)
             command = ["sh", f"{folder}/provision.sh"]
-            return subprocess.run(command, capture_output=True, text=True, env=self.environment(user, password) | container)
+            return subprocess.run(
+                command, capture_output=True, text=True, env=self.environment(user, password) | container
+            )
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +105,9 @@ def server():
     with tempfile.TemporaryDirectory(prefix="hw-provision-") as folder:
         server = Server(pathlib.Path(folder))
         try:
-            server.sql("create role admin login createdb createrole password 'admin'; grant pg_monitor to admin with admin option")
+            server.sql(
+                "create role admin login createdb createrole password 'admin'; grant pg_monitor to admin with admin option"
+            )
             yield server
         finally:
             server.call("pg_ctl", "--wait", "--mode=immediate", "stop")
@@ -108,8 +130,13 @@ def as_role(server, role, statement):
 @pytest.mark.parametrize("service", OWNERS)
 def test_a_service_finds_its_own_schema_without_naming_it(provisioned, service):
     assert as_role(provisioned, service, "select current_schema()") == service
-    assert as_role(provisioned, service, f"create table mine_{service} (id int); insert into mine_{service} values (1)") == ""
-    assert as_role(provisioned, service, f"select schemaname from pg_tables where tablename = 'mine_{service}'") == service
+    assert (
+        as_role(provisioned, service, f"create table mine_{service} (id int); insert into mine_{service} values (1)")
+        == ""
+    )
+    assert (
+        as_role(provisioned, service, f"select schemaname from pg_tables where tablename = 'mine_{service}'") == service
+    )
 
 
 def test_no_service_reaches_another_s_tables(provisioned):
@@ -124,7 +151,9 @@ def test_the_auditor_sees_what_is_made_later_and_changes_nothing(provisioned):
     as_role(provisioned, "order", "create table later (id int); insert into later values (7)")
     assert as_role(provisioned, "auditor", 'select id from "order".later') == "7"
     assert "read-only transaction" in as_role(provisioned, "auditor", 'insert into "order".later values (8)')
-    assert "permission denied" in as_role(provisioned, "auditor", 'begin read write; insert into "order".later values (8)')
+    assert "permission denied" in as_role(
+        provisioned, "auditor", 'begin read write; insert into "order".later values (8)'
+    )
     assert as_role(provisioned, "auditor", "select pg_has_role('pg_monitor', 'member')") == "t"
 
 
@@ -178,7 +207,10 @@ def test_it_does_what_the_sandbox_does():
         ("revoke all on schema public from public", "revoke all on schema public from public"),
         ("grant {role} to current_user", 'grant :"role" to current_user'),
         ('set search_path = \\"{schema}\\"', 'set search_path = :"schema"'),
-        ('create schema \\"{schema}\\" authorization {role}', 'create schema if not exists :"schema" authorization :"role"'),
+        (
+            'create schema \\"{schema}\\" authorization {role}',
+            'create schema if not exists :"schema" authorization :"role"',
+        ),
         ('grant usage on schema \\"{schema}\\" to {auditor}', 'grant usage on schema :"schema" to :"auditor"'),
         ("grant select on tables to {auditor}", 'grant select on tables to :"auditor"'),
     ]

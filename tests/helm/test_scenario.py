@@ -43,7 +43,9 @@ class Gateway(http.server.ThreadingHTTPServer):
 
     def email(self, title):
         if self.wrong != "email":
-            self.emails.append({"id": len(self.emails) + 1, "title": title, "message": "...", "status": "pending", "orderId": 1})
+            self.emails.append(
+                {"id": len(self.emails) + 1, "title": title, "message": "...", "status": "pending", "orderId": 1}
+            )
 
     def create_order(self, price):
         enough = self.balance >= price or self.wrong == "overdraft"
@@ -54,7 +56,12 @@ class Gateway(http.server.ThreadingHTTPServer):
         self.email("Order is paid" if enough else "Not enough money")
         if enough:
             return self.outcome(201, {"orderId": order["id"]}, order)
-        problem = {"type": "/problems/insufficient-funds", "status": 412, "code": "insufficient-funds", "orderId": order["id"]}
+        problem = {
+            "type": "/problems/insufficient-funds",
+            "status": 412,
+            "code": "insufficient-funds",
+            "orderId": order["id"],
+        }
         return self.outcome(412, problem, order)
 
     def answer(self, method, path, body):

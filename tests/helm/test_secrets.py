@@ -33,9 +33,16 @@ class Cluster(http.server.ThreadingHTTPServer):
             if "/" in version:
                 entry = {"groupVersion": version, "version": "v1"}
                 answers["/apis"]["groups"].append({"name": group, "versions": [entry], "preferredVersion": entry})
-            resources = [{"name": plural, "namespaced": True, "kind": kind, "verbs": ["get"]} for kind, plural in kinds.items()]
+            resources = [
+                {"name": plural, "namespaced": True, "kind": kind, "verbs": ["get"]} for kind, plural in kinds.items()
+            ]
             path = f"/apis/{version}" if "/" in version else f"/api/{version}"
-            answers[path] = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
+            answers[path] = {
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": version,
+                "resources": resources,
+            }
         for name, data in secrets.items():
             encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
             metadata = {
@@ -45,7 +52,12 @@ class Cluster(http.server.ThreadingHTTPServer):
                 "labels": {"app.kubernetes.io/managed-by": "Helm"},
                 "annotations": {"meta.helm.sh/release-name": "hw", "meta.helm.sh/release-namespace": "hw"},
             }
-            answers[f"/api/v1/namespaces/hw/secrets/{name}"] = {"kind": "Secret", "apiVersion": "v1", "metadata": metadata, "data": encoded}
+            answers[f"/api/v1/namespaces/hw/secrets/{name}"] = {
+                "kind": "Secret",
+                "apiVersion": "v1",
+                "metadata": metadata,
+                "data": encoded,
+            }
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
@@ -72,8 +84,14 @@ class Cluster(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def render(self, style, *settings):
-        flags = ["--dry-run=server", "--disable-openapi-validation", f"--kube-apiserver=http://127.0.0.1:{self.server_port}"]
-        text = helm("template", "hw", style, "--namespace=hw", *flags, *(f"--set={setting}" for setting in settings)).stdout
+        flags = [
+            "--dry-run=server",
+            "--disable-openapi-validation",
+            f"--kube-apiserver=http://127.0.0.1:{self.server_port}",
+        ]
+        text = helm(
+            "template", "hw", style, "--namespace=hw", *flags, *(f"--set={setting}" for setting in settings)
+        ).stdout
         return [document for document in yaml.safe_load_all(text) if document]
 
 
@@ -131,7 +149,11 @@ def test_another_password_means_other_pods_of_that_service_alone(style):
         old = cluster.render(style)
     with Cluster({"hw-database": before | {"order": "changed"}}) as cluster:
         new = cluster.render(style)
-    changed = {service for service in ("billing", "gateway", "notification", "order") if checksum(old, service) != checksum(new, service)}
+    changed = {
+        service
+        for service in ("billing", "gateway", "notification", "order")
+        if checksum(old, service) != checksum(new, service)
+    }
     assert changed == {"order"}
 
 
@@ -158,7 +180,8 @@ def test_an_existing_secret_is_used_as_it_is(style):
         variable["valueFrom"]["secretKeyRef"]["name"]
         for d in old
         if d["kind"] in ("Deployment", "StatefulSet")
-        for container in d["spec"]["template"]["spec"].get("initContainers", []) + d["spec"]["template"]["spec"]["containers"]
+        for container in d["spec"]["template"]["spec"].get("initContainers", [])
+        + d["spec"]["template"]["spec"]["containers"]
         for variable in container.get("env", [])
         if "valueFrom" in variable
     }

@@ -63,7 +63,10 @@ def test_production_uses_tls_and_the_secrets_that_are_there(style):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_administrator_s_password_reaches_init_containers_only(style):
-    for settings, secret in [(dict(production=True), ("postgresql-admin", "password")), (dict(), ("hw-database", "postgres"))]:
+    for settings, secret in [
+        (dict(production=True), ("postgresql-admin", "password")),
+        (dict(), ("hw-database", "postgres")),
+    ]:
         documents = render(style, **settings)
         for service in SERVICES:
             for container in containers(find(documents, "Deployment", service)["spec"]["template"]):
@@ -99,7 +102,12 @@ def test_the_trial_broker_is_told_to_clients_by_a_name_that_leads_to_it(style):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_settings_of_the_user_win_and_those_of_a_service_are_its_own(style):
-    documents = render(style, "settings.LOG_FILTER=debug", "services.order.settings.LOG_FILTER=warn", "services.order.settings.LISTEN=[::]:8080")
+    documents = render(
+        style,
+        "settings.LOG_FILTER=debug",
+        "services.order.settings.LOG_FILTER=warn",
+        "services.order.settings.LISTEN=[::]:8080",
+    )
     assert environment(documents, "billing")["LOG_FILTER"] == "debug"
     assert environment(documents, "order")["LOG_FILTER"] == "warn"
     assert environment(documents, "order")["LISTEN"] == "[::]:8080"
@@ -120,7 +128,9 @@ def checksums(documents, service):
 @pytest.mark.parametrize("style", STYLES)
 def test_another_setting_means_other_pods_of_that_service_alone(style):
     before, after = render(style), render(style, "services.order.settings.LOG_FILTER=warn")
-    changed = {s for s in SERVICES if checksums(before, s)["checksum/settings"] != checksums(after, s)["checksum/settings"]}
+    changed = {
+        s for s in SERVICES if checksums(before, s)["checksum/settings"] != checksums(after, s)["checksum/settings"]
+    }
     assert changed == {"order"}
 
 
@@ -153,7 +163,9 @@ def test_nginx_takes_the_prefix_off(style, prefix):
 def test_traefik_takes_the_prefix_off(style):
     documents = render(style, "ingress.pathPrefix=/hw", "ingress.rewrite=traefik")
     ingress = find(documents, "Ingress", "gateway")
-    assert ingress["metadata"]["annotations"] == {"traefik.ingress.kubernetes.io/router.middlewares": "hw-hw-gateway@kubernetescrd"}
+    assert ingress["metadata"]["annotations"] == {
+        "traefik.ingress.kubernetes.io/router.middlewares": "hw-hw-gateway@kubernetescrd"
+    }
     (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
     assert (path["path"], path["pathType"]) == ("/hw", "Prefix")
     assert find(documents, "Middleware", "gateway")["spec"] == {"stripPrefix": {"prefixes": ["/hw"]}}
@@ -185,7 +197,13 @@ def test_the_schema_knows_every_value_and_refuses_all_others(style):
     values = yaml.safe_load((CHARTS / style / "values.yaml").read_text())
     assert list(values) == schema["required"]
     assert set(schema["properties"]) - set(values) == {"global", "common"}
-    for unknown in ["replicas=2", "services.order.replica=2", "postgresql.external.hosts=a", "ingress.path=/", "mail.external.url=a"]:
+    for unknown in [
+        "replicas=2",
+        "services.order.replica=2",
+        "postgresql.external.hosts=a",
+        "ingress.path=/",
+        "mail.external.url=a",
+    ]:
         assert "additional properties" in refusal(style, unknown)
 
 
@@ -212,9 +230,17 @@ def test_a_wrong_value_is_refused_by_name(style, setting, named):
     [
         (["postgresql.enabled=false"], "postgresql.external.host"),
         (["postgresql.enabled=false", "postgresql.external.host=a"], "postgresql.external.caSecret"),
-        (["postgresql.enabled=false", "postgresql.external.host=a", "postgresql.external.sslMode=require"], "postgresql.external.adminSecret"),
         (
-            ["postgresql.enabled=false", "postgresql.external.host=a", "postgresql.external.sslMode=require", "postgresql.provision=false"],
+            ["postgresql.enabled=false", "postgresql.external.host=a", "postgresql.external.sslMode=require"],
+            "postgresql.external.adminSecret",
+        ),
+        (
+            [
+                "postgresql.enabled=false",
+                "postgresql.external.host=a",
+                "postgresql.external.sslMode=require",
+                "postgresql.provision=false",
+            ],
             "postgresql.existingSecret",
         ),
         (["mail.enabled=false"], "mail.external.urlSecret"),
