@@ -164,7 +164,8 @@ def test_nobody_else_gets_in(provisioned):
 
 def test_again_it_changes_nothing_and_loses_nothing(provisioned):
     as_role(provisioned, "notification", "create table precious (id int); insert into precious values (1), (2)")
-    state = "select string_agg(rolname || coalesce(rolconfig::text, ''), ',' order by rolname) from pg_roles where rolname like 'restful%'"
+    settings = "rolname || coalesce(rolconfig::text, '')"
+    state = f"select string_agg({settings}, ',' order by rolname) from pg_roles where rolname like 'restful%'"
     before = provisioned.sql(state)
     assert provisioned.provision("notification").returncode == 0
     assert as_role(provisioned, "notification", "select count(*) from precious") == "2"

@@ -82,7 +82,7 @@ FILES = ["values.yaml", "production-values.yaml", "values.schema.json", "templat
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("style", STYLES)
 def test_the_charts_differ_in_kafka_and_in_nothing_else(style, file):
-    """All but templates/_style.tpl and the description, that is. What has Kafka is like event-collab, the rest like that without."""
+    """All but templates/_style.tpl and the description, that is: like event-collab, or like that without Kafka."""
     own = (CHARTS / style / file).read_text().replace(style, "STYLE")
     expected = (CHARTS / "event-collab" / file).read_text().replace("event-collab", "STYLE")
     if style in EVENT_STYLES:

@@ -1,4 +1,4 @@
-"""Passwords are made up once. What is there already is looked up, for which Helm needs an API server: one that answers just that."""
+"""Passwords are made up once. What is there already is looked up: here with an API server that answers just that."""
 
 import base64
 import http.server
