@@ -1,0 +1,11 @@
+{{/* What makes the style: who calls whom over HTTP, and whether there is Kafka. */}}
+{{- define "style" -}}
+kafka: true
+calls:
+  # Reads, and what is passed on in every style.
+  gateway: [billing, notification, order]
+  # Thin events: whoever needs more than an id asks the owner.
+  order: [billing]
+  billing: [order]
+  notification: [billing, order]
+{{- end }}

@@ -1,0 +1,78 @@
+"""What the tests have in common: the charts rendered, and looked at."""
+
+import functools
+import os
+import pathlib
+import subprocess
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHARTS = ROOT / "helm"
+STYLES = sorted(file.parents[1].name for file in CHARTS.glob("*/templates/_style.tpl"))
+EVENT_STYLES = [style for style in STYLES if "kafka" in yaml.safe_load((CHARTS / style / "values.yaml").read_text())]
+SERVICES = ["billing", "gateway", "notification", "order"]
+OWNERS = ["billing", "notification", "order"]
+
+# The oldest version that the charts allow, and the one whose schemas are checked.
+KUBERNETES = ["1.30.0", "1.37.0"]
+
+
+def helm(*arguments, check=True):
+    """Runs Helm, without any cluster that this machine may know of."""
+    command = [os.environ["HELM"], *map(str, arguments)]
+    environment = {**os.environ, "KUBECONFIG": os.devnull}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=CHARTS)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)}\n{done.stderr}")
+    return done
+
+
+@functools.cache
+def _rendered(style, arguments):
+    return helm("template", "hw", style, "--namespace=hw", f"--kube-version={KUBERNETES[-1]}", *arguments).stdout
+
+
+def render(style, *settings, production=False):
+    """The objects of a style with settings such as `kafka.enabled=false`; production: with the example for that."""
+    values = [f"--values={style}/production-values.yaml"] if production else []
+    text = _rendered(style, (*values, *(f"--set={setting}" for setting in settings)))
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def refusal(style, *settings):
+    """Why these settings are refused."""
+    flags = [f"--kube-version={KUBERNETES[-1]}", *(f"--set={setting}" for setting in settings)]
+    done = helm("template", "hw", style, *flags, check=False)
+    assert done.returncode, f"{settings} were accepted"
+    return done.stderr
+
+
+def find(documents, kind, name):
+    """The object of that name, without the release's: `order`, not `hw-order`."""
+    (found,) = [d for d in documents if d["kind"] == kind and d["metadata"]["name"] == f"hw-{name}"]
+    return found
+
+
+def pods(documents):
+    """The specification and the labels of every pod, by its part."""
+    for document in documents:
+        if document["kind"] in ("Pod", "Deployment", "StatefulSet"):
+            pod = document if document["kind"] == "Pod" else document["spec"]["template"]
+            yield pod["metadata"]["labels"]["app.kubernetes.io/component"], pod
+
+
+def containers(pod):
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def environment(documents, service):
+    """What the service's process finds in its environment; of a secret, where it is."""
+    (container,) = find(documents, "Deployment", service)["spec"]["template"]["spec"]["containers"]
+    (source,) = container["envFrom"]
+    assert source["configMapRef"]["name"] == f"hw-{service}"
+    secrets = {}
+    for variable in container.get("env", []):
+        reference = variable["valueFrom"]["secretKeyRef"]
+        secrets[variable["name"]] = (reference["name"], reference["key"])
+    return find(documents, "ConfigMap", service)["data"] | secrets

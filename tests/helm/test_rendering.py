@@ -1,0 +1,132 @@
+"""The charts install alone, and every object is one that Kubernetes knows."""
+
+import json
+import os
+import re
+import shutil
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from charts import CHARTS, EVENT_STYLES, KUBERNETES, ROOT, STYLES, find, helm, pods, render
+
+VARIANTS = {
+    "default": dict(),
+    "production": dict(production=True),
+    "prefix": dict(settings=["ingress.pathPrefix=/hw"]),
+    "no-ingress-no-policies": dict(settings=["ingress.enabled=false", "networkPolicy.enabled=false"]),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_lint_has_nothing_to_say(style):
+    helm("lint", "--strict", style)
+    helm("lint", "--strict", style, f"--values={style}/production-values.yaml")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("style", STYLES)
+def test_every_object_is_valid_to_the_letter(style, variant):
+    settings = VARIANTS[variant].get("settings", [])
+    documents = render(style, *settings, production=VARIANTS[variant].get("production", False))
+    assert len(documents) > 15
+    for document in documents:
+        kubernetes_validate.validate(document, KUBERNETES[-1], strict=True)
+        assert document["metadata"]["namespace"] == "hw"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_no_two_objects_are_the_same_one(style):
+    names = [(d["kind"], d["metadata"]["name"]) for d in render(style)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_oldest_kubernetes_is_served_and_an_older_one_refused(style):
+    helm("template", "hw", style, f"--kube-version={KUBERNETES[0]}")
+    assert "incompatible" in helm("template", "hw", style, "--kube-version=1.29.9", check=False).stderr
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_names_fit_even_if_the_release_has_the_longest_name(style):
+    text = helm("template", "r" * 53, style, f"--kube-version={KUBERNETES[-1]}").stdout
+    for document in yaml.safe_load_all(text):
+        # A StatefulSet's pods carry its name and a hash of ten characters in a label.
+        longest = 63 - len("-0123456789") if document["kind"] == "StatefulSet" else 63
+        assert len(document["metadata"]["name"]) <= longest, document["metadata"]["name"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_library_chart_is_there_in_a_checkout_and_in_a_package(style, tmp_path):
+    """As a link that git has, which Helm follows: `helm install helm/<style>` needs no step before."""
+    link = CHARTS / style / "charts" / "common"
+    assert link.is_symlink() and os.readlink(link) == "../../common"
+    helm("package", style, f"--destination={tmp_path}")
+    (package,) = tmp_path.iterdir()
+    packed = helm("template", "hw", package, "--namespace=hw", f"--kube-version={KUBERNETES[-1]}").stdout
+    assert len([d for d in yaml.safe_load_all(packed) if d]) == len(render(style))
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_copy_without_links_works_too(style, tmp_path):
+    """Where links cannot be had, `cp --dereference` makes a chart that is complete."""
+    shutil.copytree(CHARTS / style, tmp_path / style)
+    assert not (tmp_path / style / "charts" / "common").is_symlink()
+    helm("template", "hw", tmp_path / style, f"--kube-version={KUBERNETES[-1]}")
+
+
+FILES = ["values.yaml", "production-values.yaml", "values.schema.json", "templates/all.yaml", "templates/NOTES.txt"]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("style", STYLES)
+def test_the_charts_differ_in_kafka_and_in_nothing_else(style, file):
+    """All but templates/_style.tpl and the description, that is: like event-collab, or like that without Kafka."""
+    own = (CHARTS / style / file).read_text().replace(style, "STYLE")
+    expected = (CHARTS / "event-collab" / file).read_text().replace("event-collab", "STYLE")
+    if style in EVENT_STYLES:
+        assert own == expected
+    elif file.endswith(".json"):
+        schema = json.loads(expected)
+        del schema["properties"]["kafka"]
+        schema["required"].remove("kafka")
+        assert schema == json.loads(own)
+    else:
+        block = r"\n(# Kafka\.\n)?kafka:\n((  .*)?\n)*?(?=\n[^ ])"
+        assert re.sub(block, "", expected) == own
+
+
+def test_restful_does_not_mention_kafka():
+    documents = render("restful") + render("restful", production=True)
+    assert "kafka" not in yaml.safe_dump(documents).lower()
+    for file in ["values.yaml", "production-values.yaml", "values.schema.json"]:
+        assert "kafka" not in (CHARTS / "restful" / file).read_text().lower()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_notes_name_the_next_command(style):
+    said = helm("install", "hw", style, "--namespace=hw", "--dry-run=client").stdout
+    assert "helm test hw --namespace hw --logs" in said
+    assert "port-forward service/hw-gateway 8080:http" in said
+    assert find(render(style), "Service", "gateway")["spec"]["ports"][0]["name"] == "http"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_trial_servers_are_gone_in_production(style):
+    assert {part for part, _ in pods(render(style, production=True))} == {
+        "billing",
+        "gateway",
+        "notification",
+        "order",
+        "test",
+    }
+    trial = {"database", "mail"} | ({"kafka"} if style in EVENT_STYLES else set())
+    assert trial <= {part for part, _ in pods(render(style))}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_chart_has_the_version_of_the_program(style):
+    chart = yaml.safe_load((CHARTS / style / "Chart.yaml").read_text())
+    workspace = (ROOT / "Cargo.toml").read_text()
+    assert f'version = "{chart["appVersion"]}"' in workspace.split("[workspace.package]")[1].split("[")[0]

@@ -1,0 +1,179 @@
+"""The script of `helm test`, run against a gateway that answers as the contract says: at once, or with 202 first, or wrongly."""
+
+import http.server
+import json
+import os
+import re
+import subprocess
+import threading
+
+import pytest
+
+from charts import STYLES, find, pods, render
+
+STEPS = 8
+
+
+class Gateway(http.server.ThreadingHTTPServer):
+    """One user, kept in memory. `later`: how often an outcome is not known yet; `wrong`: what it does not do."""
+
+    def __init__(self, later=0, wrong=None):
+        self.later, self.wrong = later, wrong
+        self.balance, self.orders, self.emails, self.outcomes, self.asked = 0, [], [], {}, {}
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+    def not_yet(self, what):
+        self.asked[what] = self.asked.get(what, 0) + 1
+        return self.asked[what] <= self.later
+
+    def outcome(self, status, answer, request):
+        """The answer itself, or 202 and the place where it will be."""
+        if not self.later:
+            return status, answer
+        self.outcomes[f"r-{len(self.outcomes)}"] = request
+        return 202, {"requestId": f"r-{len(self.outcomes) - 1}"}
+
+    def email(self, title):
+        if self.wrong != "email":
+            self.emails.append(
+                {"id": len(self.emails) + 1, "title": title, "message": "...", "status": "pending", "orderId": 1}
+            )
+
+    def create_order(self, price):
+        enough = self.balance >= price or self.wrong == "overdraft"
+        order = {"id": len(self.orders) + 1, "userId": 1, "price": price, "status": "paid" if enough else "rejected"}
+        order["reason"] = None if enough else "insufficient-funds"
+        self.orders.append(order)
+        self.balance -= price if enough and self.wrong != "balance" else 0
+        self.email("Order is paid" if enough else "Not enough money")
+        if enough:
+            return self.outcome(201, {"orderId": order["id"]}, order)
+        problem = {
+            "type": "/problems/insufficient-funds",
+            "status": 412,
+            "code": "insufficient-funds",
+            "orderId": order["id"],
+        }
+        return self.outcome(412, problem, order)
+
+    def answer(self, method, path, body):
+        if path == "/ready":
+            return (503 if self.not_yet(path) else 200), {"status": "up"}
+        if (method, path) == ("POST", "/billing/user"):
+            assert {"username", "password", "email"} <= set(body)
+            return self.outcome(201, {"userId": 1}, {"operation": "createUser", "userId": 1})
+        if (method, path) == ("POST", "/billing/deposit/1"):
+            self.balance += body["amount"]
+            return self.outcome(200, {"balance": self.balance}, {"operation": "deposit", "balance": self.balance})
+        if (method, path) == ("POST", "/orders"):
+            assert body["userId"] == 1
+            return self.create_order(body["price"])
+        if found := re.fullmatch(r"/(?:orders|billing)/requests/(.*)", path):
+            return (202, {"requestId": found[1]}) if self.not_yet(path) else (200, self.outcomes[found[1]])
+        if found := re.fullmatch(r"/orders/(\d+)", path):
+            return 200, self.orders[int(found[1]) - 1]
+        if path == "/billing/user/1":
+            return 200, {"id": 1, "username": "ann", "email": "ann@example.org", "balance": self.balance, "version": 1}
+        if path == "/notification/email/1":
+            for email in self.emails:
+                email["status"] = "pending" if self.not_yet(email["title"]) else "sent"
+            return 200, self.emails
+        return 404, {"status": 404, "code": "not-found"}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def handle_any(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if body:
+            assert self.headers["Content-Type"] == "application/json"
+        status, answer = self.server.answer(self.command, self.path, json.loads(body or "null"))
+        # As serde_json writes it: no spaces.
+        text = json.dumps(answer, separators=(",", ":")).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = handle_any
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def script(tmp_path):
+    """The script, and a `sleep` that does not."""
+    path = tmp_path / "scenario.sh"
+    path.write_text(find(render("restful"), "ConfigMap", "test")["data"]["scenario.sh"])
+    sleep = tmp_path / "bin" / "sleep"
+    sleep.parent.mkdir()
+    sleep.write_text("#!/bin/sh\n")
+    sleep.chmod(0o755)
+    return path
+
+
+def run(script, gateway):
+    environment = {"PATH": f"{script.parent / 'bin'}:{os.environ['PATH']}"}
+    command = ["sh", script, f"http://127.0.0.1:{gateway.server_port}"]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+
+
+@pytest.mark.parametrize("later", [0, 1, 3])
+def test_a_sound_gateway_passes_at_once_and_later(script, later):
+    with Gateway(later=later) as gateway:
+        done = run(script, gateway)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("ok ") == STEPS
+    assert done.stdout.endswith(f"{STEPS} passed, 0 failed\n")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "wrong, steps",
+    [("balance", [4, 6, 7, 8]), ("overdraft", [6, 7, 8]), ("email", [5, 8])],
+)
+def test_what_is_wrong_is_named_and_the_rest_still_tried(script, wrong, steps):
+    with Gateway(wrong=wrong) as gateway:
+        done = run(script, gateway)
+    assert done.returncode == 1
+    assert [int(step) for step in re.findall(r"WRONG  (\d)", done.stdout)] == steps
+    assert done.stdout.endswith(f"{STEPS - len(steps)} passed, {len(steps)} failed\n")
+
+
+def test_an_outcome_that_never_comes_is_not_waited_for_for_ever(script):
+    with Gateway(later=10**6) as gateway:
+        done = run(script, gateway)
+    assert done.returncode == 1
+    assert "0 passed, 8 failed" in done.stdout
+
+
+def test_a_gateway_that_is_away_fails(script):
+    with Gateway() as gateway:
+        pass
+    assert run(script, gateway).returncode == 1
+
+
+@pytest.mark.parametrize("file, part", [("scenario.sh", "test"), ("provision.sh", "provision")])
+def test_scripts_have_no_slips(tmp_path, file, part):
+    script = tmp_path / file
+    script.write_text(find(render("restful"), "ConfigMap", part)["data"][file])
+    done = subprocess.run(["shellcheck", "--shell=sh", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_pod_runs_this_script_against_the_gateway(style):
+    documents = render(style)
+    (pod,) = [pod for part, pod in pods(documents) if part == "test"]
+    (container,) = pod["spec"]["containers"]
+    assert container["command"] == ["sh", "/scenario/scenario.sh", "http://hw-gateway:8080"]
+    assert pod["spec"]["volumes"][0]["configMap"]["name"] == "hw-test"
+    assert pod["spec"]["restartPolicy"] == "Never" and pod["spec"]["activeDeadlineSeconds"] > 0
