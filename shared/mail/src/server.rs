@@ -1,8 +1,8 @@
 //! Where the SMTP server is and who we are there, parsed once from a URL.
 
 use lettre::address::AddressError;
-use lettre::transport::smtp::SMTP_PORT;
 use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::{SMTP_PORT, SUBMISSIONS_PORT};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -12,9 +12,15 @@ pub enum ConfigError {
     /// Not a URL.
     #[error("the SMTP server's URL is malformed")]
     Url(#[from] url::ParseError),
-    /// `smtps:` or `?tls=`. Refused, since sending in the clear instead would be worse.
+    /// `smtps:` in a build without TLS. Refused, since sending in the clear instead would be worse.
     #[error("this build has no TLS; use smtp://[user:password@]host[:port] over a network you trust")]
-    Tls,
+    NoTls,
+    /// `?tls=`: TLS that begins in the middle of a session.
+    #[error("STARTTLS is not supported; use smtps://[user:password@]host[:port]")]
+    StartTls,
+    /// TLS to this host cannot be set up.
+    #[error("TLS to the SMTP server cannot be set up")]
+    Tls(#[source] lettre::transport::smtp::Error),
     /// Neither `smtp:` nor `smtps:`.
     #[error("the SMTP server's URL must start with smtp://, not {0}:")]
     Scheme(String),
@@ -38,18 +44,39 @@ pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) credentials: Option<Credentials>,
+    /// For a session that is encrypted from its beginning.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// Whom to believe that the server is who it should be: the authorities that browsers know.
+#[cfg(feature = "tls")]
+pub(crate) type Tls = lettre::transport::smtp::client::TlsParameters;
+/// There is none in this build.
+#[cfg(not(feature = "tls"))]
+pub(crate) type Tls = std::convert::Infallible;
+
+#[cfg(feature = "tls")]
+fn tls(host: &str) -> Result<Tls, ConfigError> {
+    Tls::new_rustls(host.to_owned()).map_err(ConfigError::Tls)
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls(_host: &str) -> Result<Tls, ConfigError> {
+    Err(ConfigError::NoTls)
 }
 
 impl Server {
-    /// Parses `smtp://[user:password@]host[:port]`.
+    /// Parses `smtp[s]://[user:password@]host[:port]`.
     pub(crate) fn parse(url: &str) -> Result<Self, ConfigError> {
         let url = Url::parse(url)?;
-        match url.scheme() {
-            "smtp" if url.query().is_some_and(|query| query.contains("tls")) => return Err(ConfigError::Tls),
-            "smtp" => {}
-            "smtps" => return Err(ConfigError::Tls),
+        let encrypted = match url.scheme() {
+            "smtp" if url.query().is_some_and(|query| query.contains("tls")) => {
+                return Err(ConfigError::StartTls);
+            }
+            "smtp" => false,
+            "smtps" => true,
             other => return Err(ConfigError::Scheme(other.to_owned())),
-        }
+        };
         let host = match url.host() {
             Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
             Some(Host::Ipv4(ip)) => ip.to_string(),
@@ -60,7 +87,9 @@ impl Server {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(ConfigError::Trailing);
         }
-        Ok(Self { host, port: url.port().unwrap_or(SMTP_PORT), credentials: credentials(&url)? })
+        let port = url.port().unwrap_or(if encrypted { SUBMISSIONS_PORT } else { SMTP_PORT });
+        let tls = if encrypted { Some(tls(&host)?) } else { None };
+        Ok(Self { host, port, credentials: credentials(&url)?, tls })
     }
 }
 
@@ -92,6 +121,14 @@ mod tests {
         assert_eq!(address("smtp://[::1]:2525"), ("::1".to_owned(), 2525));
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn an_encrypted_session_has_a_port_of_its_own() {
+        assert_eq!(address("smtps://mail.example"), ("mail.example".to_owned(), 465));
+        assert!(Server::parse("smtps://mail.example").unwrap().tls.is_some());
+        assert!(Server::parse("smtp://mail.example").unwrap().tls.is_none());
+    }
+
     #[test]
     fn credentials_are_percent_decoded() {
         let server = Server::parse("smtp://me%40mail.example:p%2Fss%3A@mail.example").unwrap();
@@ -102,10 +139,10 @@ mod tests {
     #[test]
     fn what_this_build_cannot_do_is_refused_by_name() {
         let error = |url| Server::parse(url).err().map(|error| error.to_string()).unwrap_or_default();
-        for url in ["smtps://mail.example", "smtp://mail.example?tls=required"] {
-            assert!(error(url).contains("no TLS"), "{url}: {}", error(url));
-        }
+        let encrypted = error("smtps://mail.example");
+        assert!(cfg!(feature = "tls") || encrypted.contains("no TLS"), "{encrypted}");
         for (url, part) in [
+            ("smtp://mail.example?tls=required", "STARTTLS"),
             ("http://mail.example", "http:"),
             ("smtp:mail.example", "host"),
             ("smtp://mail.example/inbox", "end after"),
@@ -119,7 +156,7 @@ mod tests {
     #[test]
     fn no_error_shows_the_password() {
         for url in [
-            "smtps://me:secret@mail.example",
+            "smtps://me:secret@mail.example/inbox",
             "smtp://me:secret@",
             "smtp://me:secret@h:99999",
             "x://me:secret@h",

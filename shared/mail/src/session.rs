@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::final_dot::FinalDot;
 use crate::letter::Letter;
-use crate::server::Server;
+use crate::server::{Server, Tls};
 
 /// How long a server may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,16 +73,10 @@ pub(crate) struct Session {
 impl Session {
     /// Connects, greets, and logs in if there are credentials.
     pub(crate) async fn open(server: &Server, timeouts: Timeouts) -> Result<Self, StepError> {
-        let stream =
-            within(timeouts.connect, TcpStream::connect((server.host.as_str(), server.port))).await?;
-        // The final dot is a small write after the content: without this it would wait for the peer's delayed ACK.
-        stream.set_nodelay(true)?;
-        let stream: Box<dyn AsyncTokioStream> =
-            if fail::has_failpoints() { Box::new(FinalDot::new(stream)) } else { Box::new(stream) };
-
-        let hello = ClientId::default();
-        let greeting = AsyncSmtpConnection::connect_with_transport(stream, &hello);
-        let mut connection = within(timeouts.command, greeting).await?;
+        let mut connection = match &server.tls {
+            Some(tls) => encrypted(server, tls, timeouts).await?,
+            None => in_the_clear(server, timeouts).await?,
+        };
         if let Some(credentials) = &server.credentials {
             within(timeouts.command, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
         }
@@ -127,6 +121,28 @@ impl Session {
     async fn command(&mut self, command: impl Display) -> Result<Response, StepError> {
         within(self.timeouts.command, self.connection.command(command)).await
     }
+}
+
+async fn in_the_clear(server: &Server, timeouts: Timeouts) -> Result<AsyncSmtpConnection, StepError> {
+    let stream = within(timeouts.connect, TcpStream::connect((server.host.as_str(), server.port))).await?;
+    // The final dot is a small write after the content: without this it would wait for the peer's delayed ACK.
+    stream.set_nodelay(true)?;
+    let stream: Box<dyn AsyncTokioStream> =
+        if fail::has_failpoints() { Box::new(FinalDot::new(stream)) } else { Box::new(stream) };
+    let hello = ClientId::default();
+    within(timeouts.command, AsyncSmtpConnection::connect_with_transport(stream, &hello)).await
+}
+
+#[cfg(feature = "tls")]
+async fn encrypted(server: &Server, tls: &Tls, timeouts: Timeouts) -> Result<AsyncSmtpConnection, StepError> {
+    let (address, hello) = ((server.host.as_str(), server.port), ClientId::default());
+    let greeting = AsyncSmtpConnection::connect_tokio1(address, None, &hello, Some(tls.clone()), None);
+    within(timeouts.connect + timeouts.command, greeting).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn encrypted(_: &Server, tls: &Tls, _: Timeouts) -> Result<AsyncSmtpConnection, StepError> {
+    match *tls {}
 }
 
 /// lettre lets 3yz pass as positive, but only 2yz means done.

@@ -10,7 +10,7 @@ use crate::{ConfigError, Mailer, Timeouts};
 /// The settings of a service that sends emails, as flags or environment variables.
 #[derive(Clone, Debug, Args)]
 pub struct MailSettings {
-    /// SMTP server: `smtp://[user:password@]host[:port]`.
+    /// SMTP server: `smtp[s]://[user:password@]host[:port]`; `smtps` in builds with the feature `tls`.
     #[arg(long, env = "SMTP_URL", hide_env_values = true)]
     pub smtp_url: String,
 

@@ -47,7 +47,7 @@ enum Stage {
     Content,
 }
 
-/// Sends emails to one SMTP server, in the clear: TLS is not part of this build.
+/// Sends emails to one SMTP server: in the clear, or (in a build with the feature `tls`) encrypted from the first byte.
 pub struct Mailer {
     server: Server,
     from: Mailbox,
@@ -56,7 +56,7 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// For the server at `smtp://[user:password@]host[:port]` (port 25 unless given) and the sender `from`
+    /// For the server at `smtp[s]://[user:password@]host[:port]` (port 25, or 465, unless given) and the sender `from`
     /// (`address` or `Name <address>`). Connects when there is something to send.
     pub fn new(url: &str, from: &str) -> Result<Self, ConfigError> {
         Ok(Self {
