@@ -141,6 +141,7 @@ async fn encrypted(server: &Server, tls: &Tls, timeouts: Timeouts) -> Result<Asy
 }
 
 #[cfg(not(feature = "tls"))]
+#[allow(clippy::unused_async, reason = "like the one above")]
 async fn encrypted(_: &Server, tls: &Tls, _: Timeouts) -> Result<AsyncSmtpConnection, StepError> {
     match *tls {}
 }

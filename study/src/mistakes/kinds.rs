@@ -98,8 +98,8 @@ pub(super) const MISTAKES: [Mistake; 4] = [
         sound_lines: &[cut!(
             "event-collab/src/billing.rs",
             "let user = store::billing::update_profile(",
-            "tx.commit()"
+            "said.append("
         )],
-        wrong_lines: &[cut!("event-collab/src/mistakes.rs", "store::billing::find_user(", "tx.commit()")],
+        wrong_lines: &[cut!("event-collab/src/mistakes.rs", "store::billing::find_user(", "update_profile(")],
     },
 ];
