@@ -263,7 +263,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     if tokio::time::timeout(longest, running.wait()).await.is_err() {
         tracing::warn!(orders = running.len(), "left to recovery");
     }
-    finished.strike_off(&pool).await?;
+    if let Err(error) = finished.strike_off(&pool).await {
+        tracing::warn!(%error, "finished orders are left to recovery");
+    }
     pool.close();
     Ok(())
 }
