@@ -15,38 +15,20 @@ use api::{ApiError, billing as shared};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::put;
-use clap::Args;
 use domain::{Money, Operation, Profile, Refused, Registration, RequestId, UserId};
 use http::HeaderMap;
-use messaging::{Cause, Consumer, Event, Handler, Known, Outbox, Outgoing, Said};
+use messaging::{Cause, Handler, Known, Outbox, Outgoing, Said};
+use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
 use store::Once;
-use store::billing::{Deposit, User, Withdrawal};
-use tokio_util::sync::CancellationToken;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
-use utoipa_axum::routes;
-use web::{Json, Path, RequestContext, ServerSettings};
+use store::billing::{Deposit, Withdrawal};
+use utoipa_axum::router::OpenApiRouter;
+use web::{Json, Path, RequestContext};
 
-use crate::failure::Failure;
 use crate::messages::{
     DepositProcessed, DepositRequested, TYPES, UserCreationFailed, UserCreationRequested,
-    UserCreationSucceeded, UserInfo, UserUpdated, WithdrawalProcessed, WithdrawalRequested,
+    UserCreationSucceeded, UserInfo, UserUpdated, WithdrawalProcessed, WithdrawalRequested, about_user,
 };
-#[cfg(feature = "failpoints")]
-use crate::mistakes;
-
-/// Settings of billing.
-#[derive(Clone, Debug, Args)]
-pub struct Settings {
-    #[command(flatten)]
-    server: web::ListenSettings,
-    #[command(flatten)]
-    database: store::DatabaseSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
-}
 
 messaging::consumes! {
     /// What billing reacts to.
@@ -58,13 +40,9 @@ struct Billing;
 
 impl Handler for Billing {
     type Incoming = Incoming;
+    /// Everything is in the message.
     type Fact = ();
     type Error = Failure;
-
-    /// Everything is in the message.
-    async fn gather(&self, _: &Event<Incoming>) -> Result<(), Failure> {
-        Ok(())
-    }
 
     /// What was said about one user stays in its order: messages of one kind are handled together as far as they follow each
     /// other.
@@ -102,18 +80,15 @@ async fn on_user_creation_requested(
     asked: &UserCreationRequested,
 ) -> Result<Outgoing, Failure> {
     let UserCreationRequested { registration, password_hash } = asked;
-    match store::billing::register(tx, request, registration, password_hash).await? {
-        Once::Done(Ok(user)) | Once::Repeated(Ok(user)) => {
+    let outcome = store::billing::register(tx, request, registration, password_hash).await?;
+    match UserCreationError::of(&outcome) {
+        Ok(user) => {
             let user = store::billing::lock_user(tx, user).await?;
             let user = user.ok_or_else(|| Failure::Impossible("a registered user is gone".to_owned()))?;
-            let user_info = user_info(user)?;
-            let (user, version) = (user_info.user_id, user_info.version);
-            Ok(about_user(user, &UserCreationSucceeded { user_info }).version(version))
+            let message = UserCreationSucceeded { user_info: UserInfo::of(&user)? };
+            Ok(about_user(user.id, &message).version(user.version))
         }
-        Once::Done(Err(refusal)) | Once::Repeated(Err(refusal)) => {
-            Ok(user_creation_failed(registration, refusal.into()))
-        }
-        Once::Reused => Ok(user_creation_failed(registration, UserCreationError::IdempotencyKeyReused)),
+        Err(error) => Ok(user_creation_failed(registration, error)),
     }
 }
 
@@ -124,10 +99,7 @@ async fn on_deposit_requested(
     asked: &DepositRequested,
 ) -> Result<Outgoing, Failure> {
     let DepositRequested { user_id, money_amount: Money(amount) } = *asked;
-    let outcome = match store::billing::deposit(tx, request, Deposit { user_id, amount }).await? {
-        Once::Done(outcome) | Once::Repeated(outcome) => outcome.map_err(DepositError::from),
-        Once::Reused => Err(DepositError::IdempotencyKeyReused),
-    };
+    let outcome = DepositError::of(&store::billing::deposit(tx, request, Deposit { user_id, amount }).await?);
     let (balance, error) = match outcome {
         Ok(balance) => (Some(Money(balance)), None),
         Err(error) => (None, Some(Refused::from(error))),
@@ -175,15 +147,6 @@ fn user_creation_failed(registration: &Registration, error: UserCreationError) -
     Outgoing::new(username, format_args!("registration/{username}"), &message)
 }
 
-pub(crate) fn about_user(user: UserId, message: &impl messaging::Message) -> Outgoing {
-    Outgoing::new(user, format_args!("user/{user}"), message)
-}
-
-pub(crate) fn user_info(user: User) -> Result<UserInfo, Failure> {
-    let id = user.id;
-    user.try_into().map_err(|error| Failure::Corrupt(id, error))
-}
-
 /// Replaces a user's profile, and tells everybody who keeps a replica of it.
 pub(crate) async fn update_profile(
     State(outbox): State<Outbox>,
@@ -191,63 +154,33 @@ pub(crate) async fn update_profile(
     headers: HeaderMap,
     Json(profile): Json<Profile>,
 ) -> Result<Response, ApiError> {
-    let (request, if_version) = (RequestContext::current().uuid(), shared::if_match(&headers)?);
-    let said = outbox.clone();
-    let user = outbox.pool().transaction(move |tx| {
-        Box::pin(async move {
-            #[cfg(feature = "failpoints")]
-            if mistakes::appends_before_it_locks() {
-                return mistakes::update_profile(tx, &said, id, &profile).await;
-            }
-            let user = store::billing::update_profile(tx, id, &profile, if_version).await??;
-            let user_info = user_info(user.clone()).map_err(|error| ApiError::Internal(error.into()))?;
-            let message = about_user(id, &UserUpdated { user_info }).version(user.version);
-            said.append(tx, &Cause::request(request), vec![message]).await?;
-            Ok::<_, ApiError>(user)
-        })
+    let (said, cause) = (outbox.clone(), Cause::request(RequestContext::current().uuid()));
+    let updated = shared::update_profile_and(outbox.pool(), id, shared::if_match(&headers)?, profile, {
+        move |tx, user| {
+            Box::pin(async move {
+                let message = UserUpdated { user_info: UserInfo::of(user)? };
+                let message = about_user(id, &message).version(user.version);
+                Ok(said.append(tx, &cause, vec![message]).await?)
+            })
+        }
     });
-    let user = user.await?;
+    let user = updated.await?;
     outbox.wake();
     Ok(shared::with_etag(user))
 }
 
 /// The service's own route; what it is asked and answers is the same in every style.
 pub(crate) fn routes() -> OpenApiRouter<Outbox> {
-    let (schemas, paths, _): UtoipaMethodRouter<store::Pool> = routes!(shared::update_profile);
-    docs::documented("event-collab", "billing", "Owns users and accounts.").routes((
-        schemas,
-        paths,
-        put(update_profile),
-    ))
+    docs::documented("event-collab", "billing", "Owns users and accounts.")
+        .routes(shared::profile_route(put(update_profile)))
 }
 
 /// Runs billing until it is told to stop.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("billing", &settings.telemetry)?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
-    let pool = settings.database.pool("billing")?;
-    store::billing::migrate(&pool).await?;
-    store::migrate(&pool, &messaging::migrations()).await?;
-
-    let outbox = Outbox::new("billing", pool.clone(), &settings.kafka);
-    let consumer = Consumer::new("billing", Billing, outbox.clone())?;
-    let consumer = web::spawn_worker(consumer.run(shutdown.clone()), shutdown.clone());
-    // After the consumer and the server: what they have said last is still to be published.
-    let stop_relay = CancellationToken::new();
-    let relay = web::spawn_worker(outbox.clone().relay(stop_relay.clone()), shutdown.clone());
-    let routes = routes().with_state(outbox).merge(shared::routes().with_state(pool.clone()));
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: vec![api::database_check(&pool)],
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        callers_deadline_counts: true,
-    };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
-    consumer.await??;
-    stop_relay.cancel();
-    relay.await??;
-    pool.close();
-    Ok(())
+pub(crate) async fn run(settings: ConsumerSettings) -> anyhow::Result<()> {
+    let tables = [store::billing::migrations()];
+    let (mut service, outbox) = Service::start_with_messages("billing", settings, tables).await?;
+    service.consume("billing", Billing, &outbox)?;
+    service.publish(&outbox);
+    let shared = shared::routes().with_state(outbox.pool().clone());
+    service.serve(routes().with_state(outbox).merge(shared)).await
 }

@@ -9,7 +9,7 @@ use crate::messages::{
     DepositProcessed, DepositRequested, OrderCreationRequested, OrderProcessed, UserCreationFailed,
     UserCreationRequested, UserCreationSucceeded, UserUpdated, WithdrawalProcessed, WithdrawalRequested,
 };
-use crate::{billing, gateway, notification, order, replica};
+use crate::{billing, gateway, notification, order, replication};
 
 /// The key of most messages: what concerns one user stays in order.
 const USER: &str = "The user's id.";
@@ -17,7 +17,7 @@ const USER: &str = "The user's id.";
 const USERNAME: &str = "The username as requested: there is no id yet.";
 
 /// The AsyncAPI document of each service.
-pub fn async_documents() -> [(&'static str, Value); 4] {
+pub fn async_documents() -> Vec<(&'static str, Value)> {
     let user_created = [MessageType::of::<UserCreationSucceeded>(), MessageType::of::<UserCreationFailed>()];
     let gateway = Party::new("gateway", "The one address clients know.")
         .asks::<UserCreationRequested>(USERNAME, user_created)
@@ -28,7 +28,7 @@ pub fn async_documents() -> [(&'static str, Value); 4] {
         .says::<WithdrawalRequested>(USER)
         .says::<OrderProcessed>(USER)
         .hears::<order::Incoming>("order")
-        .hears::<replica::Incoming>("order-users");
+        .hears::<replication::Incoming>("order-users");
     let billing = Party::new("billing", "Owns users and accounts.")
         .says::<UserCreationSucceeded>(USER)
         .says::<UserCreationFailed>(USERNAME)
@@ -38,6 +38,6 @@ pub fn async_documents() -> [(&'static str, Value); 4] {
         .hears::<billing::Incoming>("billing");
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification")
-        .hears::<replica::Incoming>("notification-users");
+        .hears::<replication::Incoming>("notification-users");
     asyncapi::documents("event-collab", &crate::topology(), &[gateway, order, billing, notification])
 }

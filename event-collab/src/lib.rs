@@ -1,27 +1,27 @@
 //! Choreography with fat events: services tell each other everything that is needed, and keep local replicas of what others
 //! own. Nobody asks anybody.
 //!
-//! Read [`order`] first, then [`billing`] and [`notification`], which hear of it; then `replica`, which is what this style
-//! pays with; then [`gateway`], which turns requests into messages and messages into answers.
+//! Read [`order`] first, then [`billing`] and [`notification`], which hear of it; then `replica` and [`replication`], which are what this
+//! style pays with; then [`gateway`], which turns requests into messages and messages into answers.
 
 use api::docs::document;
 use api::gateway::Peers;
 pub use channels::async_documents;
 use clap::Subcommand;
-use messaging::{Incoming as _, KafkaSettings, ReplaySettings, Replayed, Topology};
+use futures_util::future::BoxFuture;
+use messaging::{Incoming as _, TopicCommand, Topology};
+use service::ConsumerSettings;
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
 mod channels;
-mod failure;
 pub mod gateway;
 pub mod messages;
-#[cfg(feature = "failpoints")]
-mod mistakes;
 pub mod notification;
 pub mod order;
 mod parked;
-pub mod replica;
+mod replica;
+pub mod replication;
 
 /// The services of the style, each with its settings; and what is done once.
 #[derive(Clone, Debug, Subcommand)]
@@ -29,36 +29,30 @@ pub enum Service {
     /// The one address clients know; turns requests into messages.
     Gateway(gateway::Settings),
     /// Owns orders.
-    Order(order::Settings),
+    Order(ConsumerSettings),
     /// Owns users and accounts.
-    Billing(billing::Settings),
+    Billing(ConsumerSettings),
     /// Owns emails, and sends them.
     Notification(notification::Settings),
-    /// Creates the topics that do not exist yet, and ends.
-    CreateTopics(KafkaSettings),
-    /// Sends the dead letters of a topic again, those that were not sent again before, and ends.
-    ReplayDeadLetters(ReplaySettings),
+    /// What is done once about topics and dead letters.
+    #[command(flatten)]
+    Topics(TopicCommand),
     /// Rebuilds a service's replica of the users from the beginning of the topic, while the service runs, and ends.
-    RebuildReplica(replica::Settings),
+    RebuildReplica(replication::Settings),
 }
 
 /// Runs a service until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// When it cannot start: a setting is wrong, its address is taken, its database is away.
-pub async fn run(service: Service) -> anyhow::Result<()> {
+pub fn run(service: Service) -> BoxFuture<'static, anyhow::Result<()>> {
     match service {
-        Service::Gateway(settings) => gateway::run(settings).await,
-        Service::Order(settings) => order::run(settings).await,
-        Service::Billing(settings) => billing::run(settings).await,
-        Service::Notification(settings) => notification::run(settings).await,
-        Service::CreateTopics(settings) => messaging::create_topics(&settings, &topology()).await,
-        Service::ReplayDeadLetters(settings) => {
-            let Replayed { sent, bodiless } = messaging::replay_dead_letters(&settings, &topology()).await?;
-            println!("sent again: {sent}; too large to have come along: {bodiless}");
-            Ok(())
-        }
-        Service::RebuildReplica(settings) => replica::rebuild(settings).await,
+        Service::Gateway(settings) => Box::pin(gateway::run(settings)),
+        Service::Order(settings) => Box::pin(order::run(settings)),
+        Service::Billing(settings) => Box::pin(billing::run(settings)),
+        Service::Notification(settings) => Box::pin(notification::run(settings)),
+        Service::Topics(command) => Box::pin(command.run(topology())),
+        Service::RebuildReplica(settings) => Box::pin(replication::rebuild(settings)),
     }
 }
 
@@ -66,19 +60,19 @@ pub async fn run(service: Service) -> anyhow::Result<()> {
 pub fn topology() -> Topology {
     let consumers = vec![
         ("order", order::Incoming::topics()),
-        ("order-users", replica::Incoming::topics()),
+        ("order-users", replication::Incoming::topics()),
         ("billing", billing::Incoming::topics()),
         ("notification", notification::Incoming::topics()),
-        ("notification-users", replica::Incoming::topics()),
+        ("notification-users", replication::Incoming::topics()),
     ];
     Topology { kept: vec!["users"], passing: vec!["billing", "orders"], consumers }
 }
 
 /// The OpenAPI document of each service.
-pub fn api_documents() -> [(&'static str, OpenApi); 4] {
+pub fn api_documents() -> Vec<(&'static str, OpenApi)> {
     let gateway =
         [gateway::own_routes().into_openapi(), api::gateway::routes(&Peers::nowhere()).into_openapi()];
-    [
+    vec![
         ("gateway", document(gateway)),
         ("order", document([order::routes().into_openapi()])),
         ("billing", document([billing::routes().into_openapi(), api::billing::routes().into_openapi()])),

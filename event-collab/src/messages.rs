@@ -1,9 +1,11 @@
 //! The messages of this style: fat events, which carry all that their consumers need.
 
 use api::messages::{DepositError, UserCreationError};
-use domain::{Amount, Balance, Money, OrderId, OrderStatus, Profile, Refusal, Refused, Registration, UserId};
+use domain::{Amount, Balance, Money, OrderId, OrderStatus, Refusal, Refused, Registration, UserId};
+use messaging::{Message, Outgoing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 use store::billing::User;
 
 messaging::messages! {
@@ -140,20 +142,17 @@ pub struct OrderProcessed {
     pub error: Option<Refused<Refusal>>,
 }
 
-impl TryFrom<User> for UserInfo {
-    type Error = domain::TextError;
-
+impl UserInfo {
+    /// What others may know of a user.
+    ///
     /// # Errors
     /// When a stored text is none that a user may have.
-    fn try_from(user: User) -> Result<Self, Self::Error> {
-        let User { id, username, first_name, last_name, email, phone, version, .. } = user;
-        let profile = Profile {
-            first_name: first_name.map(TryInto::try_into).transpose()?,
-            last_name: last_name.map(TryInto::try_into).transpose()?,
-            email: email.try_into()?,
-            phone: phone.map(TryInto::try_into).transpose()?,
-        };
-        let registration = Registration { username: username.try_into()?, profile };
-        Ok(Self { user_id: id, registration, version })
+    pub(crate) fn of(user: &User) -> Result<Self, StoreError> {
+        Ok(Self { user_id: user.id, registration: user.registration()?, version: user.version })
     }
+}
+
+/// A message about a user.
+pub(crate) fn about_user(user: UserId, message: &impl Message) -> Outgoing {
+    Outgoing::new(user, format_args!("user/{user}"), message)
 }

@@ -11,33 +11,24 @@ use api::docs;
 use api::notification::Notification;
 use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement};
-use futures_util::FutureExt as _;
-use messaging::{Consumer, Event, Handler, Known, Outbox, Said};
+use messaging::{Handler, Known, Said};
+use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
-use store::notification::EmailQueue;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
-use web::ServerSettings;
 
-use crate::failure::Failure;
 use crate::messages::{OrderProcessed, TYPES};
 use crate::parked::{self, Unaddressed};
-use crate::replica::{self, Replica};
+use crate::replica;
+use crate::replication::Replica;
 
 /// Settings of notification.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    server: web::ListenSettings,
-    #[command(flatten)]
-    database: store::DatabaseSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
+    service: ConsumerSettings,
     #[command(flatten)]
     mail: mail::MailSettings,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
 }
 
 messaging::consumes! {
@@ -53,13 +44,9 @@ struct Emails {
 
 impl Handler for Emails {
     type Incoming = Incoming;
+    /// Everything is in the message, or in the replica.
     type Fact = ();
     type Error = Failure;
-
-    /// Everything is in the message, or in the replica.
-    async fn gather(&self, _: &Event<Incoming>) -> Result<(), Failure> {
-        Ok(())
-    }
 
     async fn handle(
         &self,
@@ -86,7 +73,15 @@ async fn on_orders_processed(tx: &mut PgConnection, batch: &[&Known<Incoming, ()
             .ok_or_else(|| Failure::Impossible(format!("order {order_id} is {status:?} and processed")))?;
         if let Some(email) = OrderEmail::about(*order_id, settlement) {
             let key = RequestId::derive(Operation::SendOrderEmail, &cause.correlation_id.to_string());
-            emails.push(Unaddressed::new(*order_id, *user_id, key, email, cause.traceparent.clone()));
+            emails.push(Unaddressed {
+                order_id: *order_id,
+                user_id: *user_id,
+                request_id: key,
+                title: email.title.to_owned(),
+                message: email.message,
+                // The order's trace goes on with its email.
+                traceparent: cause.traceparent.clone(),
+            });
         }
     }
     parked::address(tx, emails).await?;
@@ -102,42 +97,13 @@ pub(crate) fn routes() -> OpenApiRouter<Notification> {
 
 /// Runs notification until it is told to stop.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("notification", &settings.telemetry)?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
-    let pool = settings.database.pool("notification")?;
-    store::notification::migrate(&pool).await?;
-    store::migrate(&pool, &messaging::migrations()).await?;
-    replica::migrate(&pool).await?;
-    parked::migrate(&pool).await?;
-
-    let (mailer, sending) = settings.mail.mailer()?;
-    let wake = Arc::new(Notify::new());
-    // It says nothing: this outbox stays empty and needs no relay.
-    let outbox = Outbox::new("notification", pool.clone(), &settings.kafka);
-    let users = Replica { emails: Some(Arc::clone(&wake)) };
-    let users = Consumer::new("notification-users", users, outbox.clone())?;
-    let users = web::spawn_worker(users.run(shutdown.clone()), shutdown.clone());
-    let emails = Consumer::new("notification", Emails { wake: Arc::clone(&wake) }, outbox)?;
-    let emails = web::spawn_worker(emails.run(shutdown.clone()), shutdown.clone());
-    // After the server and the consumers: either may store an email.
-    let stop_sending = CancellationToken::new();
-    let sending =
-        mail::run(EmailQueue(pool.clone()), mailer, sending, Arc::clone(&wake), stop_sending.clone());
-    let sender = web::spawn_worker(sending.map(Ok), shutdown.clone());
-    let routes = routes().with_state(Notification { pool: pool.clone(), wake });
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: vec![api::database_check(&pool)],
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        callers_deadline_counts: true,
-    };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
-    users.await??;
-    emails.await??;
-    stop_sending.cancel();
-    sender.await??;
-    pool.close();
-    Ok(())
+    let tables = [store::notification::migrations(), replica::migrations(), parked::migrations()];
+    // It says nothing: this outbox stays empty, and nobody publishes it.
+    let (mut service, outbox) =
+        Service::start_with_messages("notification", settings.service, tables).await?;
+    let wake = service.send_emails(&settings.mail, outbox.pool())?;
+    service.consume("notification-users", Replica { emails: Some(Arc::clone(&wake)) }, &outbox)?;
+    service.consume("notification", Emails { wake: Arc::clone(&wake) }, &outbox)?;
+    let pool = outbox.pool().clone();
+    service.serve(routes().with_state(Notification { pool, wake })).await
 }

@@ -9,37 +9,20 @@
 //! Each line is one transaction: the message's id, its effect and what is said about it. Nobody is asked; what the service has
 //! to know about users it has heard of (see [`replica`]).
 
-use std::collections::HashMap;
-
 use api::docs;
-use clap::Args;
 use domain::{Money, OrderId, Refused, RequestId, Settlement};
-use messaging::{Cause, Consumer, Event, Handler, Known, Outbox, Outgoing, Said};
+use messaging::{Cause, Handler, Known, Outgoing, Said};
+use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
 use store::Once;
 use store::order::{NewOrder, Order};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
-use web::ServerSettings;
 
-use crate::failure::Failure;
 use crate::messages::{
     OrderCreationRequested, OrderProcessed, TYPES, WithdrawalProcessed, WithdrawalRequested,
 };
-use crate::replica::{self, Replica};
-
-/// Settings of the order service.
-#[derive(Clone, Debug, Args)]
-pub struct Settings {
-    #[command(flatten)]
-    server: web::ListenSettings,
-    #[command(flatten)]
-    database: store::DatabaseSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
-}
+use crate::replica;
+use crate::replication::Replica;
 
 messaging::consumes! {
     /// What the order service reacts to.
@@ -51,13 +34,9 @@ struct Orders;
 
 impl Handler for Orders {
     type Incoming = Incoming;
+    /// Everything is in the message.
     type Fact = ();
     type Error = Failure;
-
-    /// Everything is in the message.
-    async fn gather(&self, _: &Event<Incoming>) -> Result<(), Failure> {
-        Ok(())
-    }
 
     /// By what they are: messages of both kinds are never about the same order, since one is asked for after the other's commit.
     async fn handle(
@@ -120,37 +99,13 @@ async fn on_withdrawals_processed(
     processed: &[(&Cause, &WithdrawalProcessed)],
     said: &mut Said,
 ) -> Result<(), Failure> {
-    let decided: HashMap<OrderId, Settlement> =
+    let decided: Vec<(OrderId, Settlement)> =
         processed.iter().map(|(_, processed)| (processed.order_id, settlement(processed))).collect();
-    let mut settled = store::order::settle_all(tx, &decided.into_iter().collect::<Vec<_>>()).await?;
-    for (cause, processed) in processed {
-        match settled.remove(&processed.order_id) {
-            Some(order) if order.settlement() == Some(settlement(processed)) => {
-                said.add(cause, order_processed(&order));
-            }
-            // Billing said it before, under another id.
-            known => agrees(tx, known, processed).await?,
-        }
+    let settled = store::order::settle_as_decided(tx, &decided).await?;
+    for ((cause, _), order) in processed.iter().zip(settled) {
+        said.add(cause, order.as_ref().and_then(order_processed));
     }
     Ok(())
-}
-
-/// What was said again must be what was said before.
-async fn agrees(
-    tx: &mut PgConnection,
-    known: Option<Order>,
-    processed: &WithdrawalProcessed,
-) -> Result<(), Failure> {
-    let order_id = processed.order_id;
-    let known = match known {
-        Some(order) => Some(order),
-        None => store::order::find(tx, order_id).await?,
-    };
-    match known {
-        Some(order) if order.settlement() == Some(settlement(processed)) => Ok(()),
-        Some(order) => Err(Failure::Impossible(format!("order {order_id} is {:?} already", order.status))),
-        None => Err(Failure::Impossible(format!("there is no order {order_id}"))),
-    }
 }
 
 fn settlement(processed: &WithdrawalProcessed) -> Settlement {
@@ -183,35 +138,11 @@ pub(crate) fn routes() -> OpenApiRouter<store::Pool> {
 }
 
 /// Runs the order service until it is told to stop.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("order", &settings.telemetry)?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
-    let pool = settings.database.pool("order")?;
-    store::order::migrate(&pool).await?;
-    store::migrate(&pool, &messaging::migrations()).await?;
-    replica::migrate(&pool).await?;
-
-    let outbox = Outbox::new("order", pool.clone(), &settings.kafka);
-    let users = Consumer::new("order-users", Replica { emails: None }, outbox.clone())?;
-    let users = web::spawn_worker(users.run(shutdown.clone()), shutdown.clone());
-    let orders = Consumer::new("order", Orders, outbox.clone())?;
-    let orders = web::spawn_worker(orders.run(shutdown.clone()), shutdown.clone());
-    // After the consumers: what they have said last is still to be published.
-    let stop_relay = CancellationToken::new();
-    let relay = web::spawn_worker(outbox.relay(stop_relay.clone()), shutdown.clone());
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: vec![api::database_check(&pool)],
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        callers_deadline_counts: true,
-    };
-    web::serve(listener, docs::served(routes().with_state(pool.clone())), server, shutdown).await;
-    users.await??;
-    orders.await??;
-    stop_relay.cancel();
-    relay.await??;
-    pool.close();
-    Ok(())
+pub(crate) async fn run(settings: ConsumerSettings) -> anyhow::Result<()> {
+    let tables = [store::order::migrations(), replica::migrations()];
+    let (mut service, outbox) = Service::start_with_messages("order", settings, tables).await?;
+    service.consume("order-users", Replica { emails: None }, &outbox)?;
+    service.consume("order", Orders, &outbox)?;
+    service.publish(&outbox);
+    service.serve(routes().with_state(outbox.pool().clone())).await
 }

@@ -1,23 +1,26 @@
 //! Emails that wait for an address: the order's end has arrived, but the replica has not heard of the user yet. Users and
 //! orders travel on different topics, so either may be first.
 
-use domain::{OrderEmail, OrderId, RequestId, UserId};
+use domain::{OrderId, RequestId, UserId};
+use serde::Serialize;
+use service::Failure;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
+use store::Once;
 use store::notification::NewEmail;
-use store::{Once, StoreError};
 
-use crate::failure::Failure;
 use crate::replica;
 
-/// Creates the table or brings it up to date.
-pub(crate) async fn migrate(pool: &store::Pool) -> Result<(), StoreError> {
+/// The table, for the schema of the notification service.
+pub(crate) fn migrations() -> Migrator {
     let mut migrator = sqlx::migrate!("migrations/notification");
     migrator.dangerous_set_table_name("_parked_migrations");
-    store::migrate(pool, &migrator).await
+    migrator
 }
 
 /// An email without an address.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx::FromRow, Serialize)]
 pub(crate) struct Unaddressed {
     pub(crate) order_id: OrderId,
     pub(crate) user_id: UserId,
@@ -28,18 +31,6 @@ pub(crate) struct Unaddressed {
 }
 
 impl Unaddressed {
-    /// The email about the end of an order, whose trace goes on with it.
-    pub(crate) fn new(
-        order_id: OrderId,
-        user_id: UserId,
-        request_id: RequestId,
-        email: OrderEmail,
-        traceparent: Option<String>,
-    ) -> Self {
-        let OrderEmail { title, message } = email;
-        Self { order_id, user_id, request_id, title: title.to_owned(), message, traceparent }
-    }
-
     fn to(self, address: String) -> (RequestId, NewEmail) {
         let Self { order_id, user_id, request_id, title, message, traceparent } = self;
         (
@@ -47,24 +38,23 @@ impl Unaddressed {
             NewEmail { user_id, email: address, title, message, order_id: Some(order_id), traceparent },
         )
     }
+}
 
-    async fn park(self, tx: &mut PgConnection) -> Result<(), Failure> {
-        let Self { order_id, user_id, request_id, title, message, traceparent } = self;
+/// Keeps `emails` until their users are known.
+async fn park(tx: &mut PgConnection, emails: &[Unaddressed]) -> Result<(), Failure> {
+    for Unaddressed { order_id, user_id, .. } in emails {
         tracing::info!(order = order_id.0, user = user_id.0, "an email waits for its address");
-        sqlx::query(
-            "insert into parked_emails (order_id, user_id, request_id, title, message, traceparent)
-             values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
-        )
-        .bind(order_id)
-        .bind(user_id)
-        .bind(request_id)
-        .bind(title)
-        .bind(message)
-        .bind(traceparent)
-        .execute(tx)
-        .await?;
-        Ok(())
     }
+    sqlx::query(
+        "insert into parked_emails (order_id, user_id, request_id, title, message, traceparent)
+         select order_id, user_id, request_id, title, message, traceparent
+         from jsonb_populate_recordset(null::parked_emails, $1)
+         on conflict do nothing",
+    )
+    .bind(Json(emails))
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Stores `emails` to be sent; parks those of which nobody knows where they go.
@@ -76,10 +66,8 @@ pub(crate) async fn address(tx: &mut PgConnection, emails: Vec<Unaddressed>) -> 
     // Their users may be arriving right now, in another transaction that does not see these emails. So writers of the
     // replica are waited for, and kept out until this is committed.
     sqlx::query("lock table user_replica in share mode").execute(&mut *tx).await?;
-    for email in enqueue(tx, homeless).await? {
-        email.park(tx).await?;
-    }
-    Ok(())
+    let homeless = enqueue(tx, homeless).await?;
+    park(tx, &homeless).await
 }
 
 /// Stores those of `emails` whose address is known to be sent; returns the others.

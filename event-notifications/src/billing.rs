@@ -19,17 +19,15 @@ use axum::routing::put;
 use clap::Args;
 use domain::{Money, Operation, Profile, Refused, RequestId, UserId};
 use http::HeaderMap;
-use messaging::{Cause, Consumer, Event, Handler, Known, Outbox, Outgoing, Said};
+use messaging::{Cause, Event, Handler, Known, Outbox, Outgoing, Said};
+use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
 use store::Once;
 use store::billing::{Deposit, Withdrawal};
-use tokio_util::sync::CancellationToken;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
-use utoipa_axum::routes;
-use web::{Client, Json, Path, Peer, RequestContext, ServerSettings};
+use utoipa_axum::router::OpenApiRouter;
+use web::{Client, Json, Path, Peer, RequestContext};
 
 use crate::calls;
-use crate::failure::Failure;
 use crate::messages::{
     DepositProcessed, DepositRequested, TYPES, UserCreationProcessed, UserCreationRequested, UserUpdated,
     WithdrawalProcessed, WithdrawalRequested,
@@ -39,18 +37,12 @@ use crate::messages::{
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    server: web::ListenSettings,
-    #[command(flatten)]
-    database: store::DatabaseSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
+    service: ConsumerSettings,
     #[command(flatten)]
     client: web::ClientSettings,
     /// Where the order service is.
     #[arg(long, env = "ORDER_URL")]
     order_url: url::Url,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
 }
 
 messaging::consumes! {
@@ -119,11 +111,8 @@ async fn on_user_creation_requested(
     asked: &UserCreationRequested,
 ) -> Result<Outgoing, Failure> {
     let UserCreationRequested { registration, password_hash } = asked;
-    let outcome = match store::billing::register(tx, request, registration, password_hash).await? {
-        Once::Done(outcome) | Once::Repeated(outcome) => outcome.map_err(UserCreationError::from),
-        Once::Reused => Err(UserCreationError::IdempotencyKeyReused),
-    };
-    Ok(match outcome {
+    let outcome = store::billing::register(tx, request, registration, password_hash).await?;
+    Ok(match UserCreationError::of(&outcome) {
         Ok(user) => {
             let processed = UserCreationProcessed { user_id: Some(user), error: None };
             about_user(user, &processed).version(1)
@@ -143,10 +132,7 @@ async fn on_deposit_requested(
     asked: &DepositRequested,
 ) -> Result<Outgoing, Failure> {
     let DepositRequested { user_id, money_amount: Money(amount) } = *asked;
-    let outcome = match store::billing::deposit(tx, request, Deposit { user_id, amount }).await? {
-        Once::Done(outcome) | Once::Repeated(outcome) => outcome.map_err(DepositError::from),
-        Once::Reused => Err(DepositError::IdempotencyKeyReused),
-    };
+    let outcome = DepositError::of(&store::billing::deposit(tx, request, Deposit { user_id, amount }).await?);
     let error = outcome.err().map(Refused::from);
     Ok(about_user(user_id, &DepositProcessed { user_id, error }))
 }
@@ -194,59 +180,33 @@ pub(crate) async fn update_profile(
     headers: HeaderMap,
     Json(profile): Json<Profile>,
 ) -> Result<Response, ApiError> {
-    let (request, if_version) = (RequestContext::current().uuid(), shared::if_match(&headers)?);
-    let said = outbox.clone();
-    let user = outbox.pool().transaction(move |tx| {
-        Box::pin(async move {
-            let user = store::billing::update_profile(tx, id, &profile, if_version).await??;
-            let message = about_user(id, &UserUpdated { user_id: id }).version(user.version);
-            said.append(tx, &Cause::request(request), vec![message]).await?;
-            Ok::<_, ApiError>(user)
-        })
+    let (said, cause) = (outbox.clone(), Cause::request(RequestContext::current().uuid()));
+    let updated = shared::update_profile_and(outbox.pool(), id, shared::if_match(&headers)?, profile, {
+        move |tx, user| {
+            Box::pin(async move {
+                let message = about_user(id, &UserUpdated { user_id: id }).version(user.version);
+                Ok(said.append(tx, &cause, vec![message]).await?)
+            })
+        }
     });
-    let user = user.await?;
+    let user = updated.await?;
     outbox.wake();
     Ok(shared::with_etag(user))
 }
 
 /// The service's own route; what it is asked and answers is the same in every style.
 pub(crate) fn routes() -> OpenApiRouter<Outbox> {
-    let (schemas, paths, _): UtoipaMethodRouter<store::Pool> = routes!(shared::update_profile);
-    docs::documented("event-notifications", "billing", "Owns users and accounts.").routes((
-        schemas,
-        paths,
-        put(update_profile),
-    ))
+    docs::documented("event-notifications", "billing", "Owns users and accounts.")
+        .routes(shared::profile_route(put(update_profile)))
 }
 
 /// Runs billing until it is told to stop.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("billing", &settings.telemetry)?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
-    let pool = settings.database.pool("billing")?;
-    store::billing::migrate(&pool).await?;
-    store::migrate(&pool, &messaging::migrations()).await?;
-
-    let outbox = Outbox::new("billing", pool.clone(), &settings.kafka);
-    let billing = Billing { order: Client::new(settings.client)?.peer("order", settings.order_url) };
-    let consumer = Consumer::new("billing", billing, outbox.clone())?;
-    let consumer = web::spawn_worker(consumer.run(shutdown.clone()), shutdown.clone());
-    // After the consumer and the server: what they have said last is still to be published.
-    let stop_relay = CancellationToken::new();
-    let relay = web::spawn_worker(outbox.clone().relay(stop_relay.clone()), shutdown.clone());
-    let routes = routes().with_state(outbox).merge(shared::routes().with_state(pool.clone()));
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: vec![api::database_check(&pool)],
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        callers_deadline_counts: true,
-    };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
-    consumer.await??;
-    stop_relay.cancel();
-    relay.await??;
-    pool.close();
-    Ok(())
+    let tables = [store::billing::migrations()];
+    let (mut service, outbox) = Service::start_with_messages("billing", settings.service, tables).await?;
+    let order = Client::new(settings.client)?.peer("order", settings.order_url);
+    service.consume("billing", Billing { order }, &outbox)?;
+    service.publish(&outbox);
+    let shared = shared::routes().with_state(outbox.pool().clone());
+    service.serve(routes().with_state(outbox).merge(shared)).await
 }

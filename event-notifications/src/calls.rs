@@ -4,20 +4,16 @@ use std::time::Duration;
 
 use api::types::{FinishedRequest, Order, User};
 use domain::{Balance, OrderId, RequestId, UserId};
-use http::StatusCode;
-use messaging::{Event, HandlerError as _, Metadata};
-use tokio::time::sleep;
-use web::{Answer, Call, Peer, RequestContext, Retry};
-
-use crate::failure::Failure;
+use messaging::{Event, Metadata};
+use serde::de::DeserializeOwned;
+use service::Failure;
+use web::{Call, Peer, RequestContext, Retry};
 
 /// How long one question may take. The message waits, and everything behind it. Who asks also asks again, so the client does
 /// not: one layer retries, not two.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// For how long the owner of what a message tells about may not know of it yet.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Bounds the wait, of full jitter, before a question is asked again for a client who waits: at first, and later.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// `GET /orders/{orderId}`, for `notified`: the order of which that tells, in that version or a later one.
 ///
@@ -28,9 +24,7 @@ pub(crate) async fn find_order<M>(
     order: OrderId,
     notified: &Event<M>,
 ) -> Result<Order, Failure> {
-    let path = format!("/orders/{order}");
-    let answer = ask(owner, &path, &notified.metadata).await?;
-    let found: Option<Order> = read(owner, &path, &answer)?;
+    let found: Option<Order> = ask(owner, format!("/orders/{order}"), &notified.metadata).await?;
     let told = notified.metadata.aggregate_version.unwrap_or(0);
     found.filter(|found| found.version >= told).ok_or_else(|| not_yet(order, notified))
 }
@@ -38,7 +32,7 @@ pub(crate) async fn find_order<M>(
 /// `notified` tells more about an order than its owner knows.
 pub(crate) fn not_yet<M>(order: OrderId, notified: &Event<M>) -> Failure {
     if notified.received_at.elapsed() < PATIENCE {
-        return Failure::NotYet(order);
+        return Failure::NotYet(format!("order {order}"));
     }
     Failure::Impossible(format!("the order service does not know that of order {order}"))
 }
@@ -49,54 +43,23 @@ pub(crate) async fn find_user<M>(
     user: UserId,
     notified: &Event<M>,
 ) -> Result<Option<User>, Failure> {
-    let path = format!("/billing/user/{user}");
-    let answer = ask(owner, &path, &notified.metadata).await?;
-    read(owner, &path, &answer)
+    ask(owner, format!("/billing/user/{user}"), &notified.metadata).await
 }
 
 /// `GET /billing/requests/{requestId}`: what the account held after a deposit.
 pub(crate) async fn find_balance(owner: &Peer, request: RequestId) -> Result<Balance, Failure> {
-    let path = format!("/billing/requests/{request}");
-    let answer = owner.ask(Call::get(&path).retry(Retry::No)).await?;
-    let finished: Option<FinishedRequest> = read(owner, &path, &answer)?;
+    let question = Call::get(format!("/billing/requests/{request}")).retry(Retry::No);
+    let finished: Option<FinishedRequest> = owner.find(question).await?;
     let balance = finished.and_then(|finished| finished.balance);
-    balance.ok_or_else(|| Failure::NoAnswer(format!("{} does not know a deposit's balance", owner.name())))
+    balance.ok_or_else(|| Failure::NotYet(format!("the balance after request {request}")))
 }
 
-/// Asks until there is an answer, for somebody who waits for it: an owner that is away may be back in time.
-pub(crate) async fn persistently<T, F>(ask: impl Fn() -> F) -> Result<T, Failure>
-where
-    F: Future<Output = Result<T, Failure>>,
-{
-    let mut wait = BACKOFF.0;
-    loop {
-        match ask().await {
-            Err(error) if error.is_transient() => sleep(wait.mul_f64(fastrand::f64())).await,
-            answer => return answer,
-        }
-        wait = (wait * 2).min(BACKOFF.1);
-    }
-}
-
-async fn ask(owner: &Peer, path: &str, notified: &Metadata) -> Result<Answer, Failure> {
+async fn ask<T: DeserializeOwned>(
+    owner: &Peer,
+    path: String,
+    notified: &Metadata,
+) -> Result<Option<T>, Failure> {
     let mut context = RequestContext::background(ANSWER_MAX);
     context.id = notified.correlation_id.to_string();
-    Ok(context.scope(owner.ask(Call::get(path).retry(Retry::No))).await?)
-}
-
-/// What was found; `None` for a 404 of the owner's own, not of a path that it does not have.
-///
-/// # Errors
-/// Any other answer is none to this question: whoever gives it is not the owner, or not in this version. That can be mended, so
-/// the message waits.
-fn read<T: serde::de::DeserializeOwned>(
-    owner: &Peer,
-    path: &str,
-    answer: &Answer,
-) -> Result<Option<T>, Failure> {
-    match (answer.status, answer.json()) {
-        (StatusCode::OK, Ok(found)) => Ok(Some(found)),
-        (StatusCode::NOT_FOUND, _) if answer.problem_code().as_deref() == Some("not-found") => Ok(None),
-        (status, _) => Err(Failure::NoAnswer(format!("{} answered {status} to GET {path}", owner.name()))),
-    }
+    Ok(context.scope(owner.find(Call::get(path).retry(Retry::No))).await?)
 }

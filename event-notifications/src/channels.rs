@@ -15,7 +15,7 @@ use crate::{billing, gateway, notification, order};
 const USER: &str = "The user's id.";
 
 /// The AsyncAPI document of each service.
-pub fn async_documents() -> [(&'static str, Value); 4] {
+pub fn async_documents() -> Vec<(&'static str, Value)> {
     let gateway = Party::new("gateway", "The one address clients know.")
         .asks::<UserCreationRequested>(
             "The username as requested: there is no id yet.",

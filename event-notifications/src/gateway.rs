@@ -1,32 +1,24 @@
 //! The gateway with thin events: what has an effect becomes a message; a message tells that it is done, and a GET
 //! what came of it. Reads are passed on.
 //!
-//! It keeps no state: it publishes, waits for Kafka's acknowledgement, and then for the outcome (see `messaging::Outcomes`).
+//! It keeps no state: it publishes, waits for Kafka's acknowledgement, and then for the outcome (see `messaging::Requests`).
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use api::docs::{
-    self, Accepted, BadRequest, Conflict, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge,
-    Unavailable,
-};
+use api::docs;
 use api::gateway::Peers;
-use api::password::{Password, PasswordHasher, PasswordSettings};
-use api::types::{
-    AccountBalance, CreateOrderRequest, CreateUserRequest, DepositRequest, Order, OrderCreated, UserCreated,
-};
-use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
+use api::password::{PasswordHasher, PasswordSettings};
+use api::types::{AccountBalance, CreateOrderRequest, CreateUserRequest, DepositRequest, Order};
+use api::{ApiError, IdempotencyKey, Prefer};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
 use clap::Args;
 use domain::{Balance, Money, Operation, RequestId, Settlement, UserId};
-use messaging::{Cause, Outcomes, Outgoing, Producer, Waiting};
-use tokio::time::{Instant, timeout_at};
+use messaging::{Answers, HandlerError as _, Outgoing, Requests};
+use service::{Failure, Service, ServiceSettings};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
-use uuid::Uuid;
-use web::{Check, Client, Json, Path, Problem, ServerSettings};
+use web::{Client, Json, Path, Problem};
 
 use crate::calls;
 use crate::messages::{
@@ -38,7 +30,7 @@ use crate::messages::{
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    server: web::ListenSettings,
+    service: ServiceSettings,
     #[command(flatten)]
     client: web::ClientSettings,
     #[command(flatten)]
@@ -47,12 +39,7 @@ pub struct Settings {
     kafka: messaging::KafkaSettings,
     #[command(flatten)]
     passwords: PasswordSettings,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
 }
-
-/// What hashing a password may take even if the client waits for less.
-const HASHED_MIN: Duration = Duration::from_millis(400);
 
 messaging::consumes! {
     /// What clients wait for.
@@ -62,8 +49,7 @@ messaging::consumes! {
 /// What the handlers need.
 #[derive(Clone)]
 pub(crate) struct Gateway {
-    producer: Producer,
-    outcomes: Arc<Outcomes<Incoming>>,
+    requests: Requests<Incoming>,
     peers: Peers,
     passwords: PasswordHasher,
     shutdown: CancellationToken,
@@ -72,17 +58,10 @@ pub(crate) struct Gateway {
 /// The routes that travel as messages.
 pub(crate) fn own_routes() -> OpenApiRouter<Gateway> {
     docs::documented("event-notifications", "gateway", "The one address clients know.")
-        .routes(routes!(create_user))
-        .routes(routes!(deposit))
-        .routes(routes!(create_order))
+        .merge(api::asked::routes(post(create_user), post(deposit), post(create_order)))
 }
 
 /// Registers a user and opens an account that holds 0.
-#[utoipa::path(post, path = "/billing/user", tag = "billing", params(IdempotencyKeyHeader, PreferHeader),
-    request_body = CreateUserRequest,
-    responses((status = 201, description = "The user.", body = UserCreated,
-            headers(("Location" = String, description = "Where the user can be read."))),
-        Accepted, BadRequest, Conflict, TooLarge, KeyReused, Internal, Unavailable))]
 async fn create_user(
     State(gateway): State<Gateway>,
     key: IdempotencyKey,
@@ -92,17 +71,17 @@ async fn create_user(
     let answer_by = Instant::now() + prefer.wait();
     let request_id = key.request_id(Operation::CreateUser);
     let (registration, password) = request.into_parts();
-    let password_hash = gateway.hash(password, answer_by).await?;
+    let password_hash = gateway.passwords.hash_by(answer_by, password).await?;
 
-    let mut answers = gateway.outcomes.wait_for(request_id.0);
     let username = registration.username.as_str().to_owned();
     let asked = UserCreationRequested { registration, password_hash };
     let message = Outgoing::new(&username, format_args!("registration/{username}"), &asked);
-    let message_id = gateway.publish(message, request_id, &key, answer_by).await?;
+    let asked_for = gateway.requests.ask(message, request_id.0, answer_by).await;
+    let mut answers = asked_for.map_err(|error| key.unavailable(error))?;
     if prefer.respond_async {
         return Ok(api::billing::accepted(request_id, &prefer));
     }
-    match web::in_time(answer_by, &gateway.shutdown, answers.answer_to(message_id)).await {
+    match web::in_time(answer_by, &gateway.shutdown, answers.first()).await {
         Some(Incoming::UserCreationProcessed(UserCreationProcessed { user_id: Some(user), .. })) => {
             Ok(api::billing::user_created(user))
         }
@@ -114,11 +93,6 @@ async fn create_user(
 }
 
 /// Puts money on an account.
-#[utoipa::path(post, path = "/billing/deposit/{userId}", tag = "billing",
-    params(("userId" = inline(UserId), Path), IdempotencyKeyHeader, PreferHeader),
-    request_body = DepositRequest,
-    responses((status = 200, description = "What the account holds now.", body = AccountBalance),
-        Accepted, BadRequest, NotFound, TooLarge, KeyReused, Internal, Unavailable))]
 async fn deposit(
     State(gateway): State<Gateway>,
     Path(user_id): Path<UserId>,
@@ -128,15 +102,15 @@ async fn deposit(
 ) -> Result<Response, Problem> {
     let answer_by = Instant::now() + prefer.wait();
     let request_id = key.request_id(Operation::Deposit);
-    let mut answers = gateway.outcomes.wait_for(request_id.0);
     let asked = DepositRequested { user_id, money_amount: Money(amount) };
     let message = Outgoing::new(user_id, format_args!("user/{user_id}"), &asked);
-    let message_id = gateway.publish(message, request_id, &key, answer_by).await?;
+    let asked_for = gateway.requests.ask(message, request_id.0, answer_by).await;
+    let mut answers = asked_for.map_err(|error| key.unavailable(error))?;
     if prefer.respond_async {
         return Ok(api::billing::accepted(request_id, &prefer));
     }
     let balance = async {
-        match answers.answer_to(message_id).await {
+        match answers.first().await {
             Incoming::DepositProcessed(DepositProcessed { error: Some(error), .. }) => {
                 Err(ApiError::from(error.code))
             }
@@ -152,11 +126,6 @@ async fn deposit(
 }
 
 /// Creates an order and has it paid.
-#[utoipa::path(post, path = "/orders", tag = "orders", params(IdempotencyKeyHeader, PreferHeader),
-    request_body = CreateOrderRequest,
-    responses((status = 201, description = "Created and paid.", body = OrderCreated,
-            headers(("Location" = String, description = "Where the order can be read."))),
-        Accepted, BadRequest, NotFound, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
 async fn create_order(
     State(gateway): State<Gateway>,
     key: IdempotencyKey,
@@ -165,10 +134,10 @@ async fn create_order(
 ) -> Result<Response, Problem> {
     let answer_by = Instant::now() + prefer.wait();
     let request_id = key.request_id(Operation::CreateOrder);
-    let mut answers = gateway.outcomes.wait_for(request_id.0);
     let asked = OrderCreationRequested { user_id, price: Money(price) };
     let message = Outgoing::new(user_id, format_args!("request/{request_id}"), &asked);
-    gateway.publish(message, request_id, &key, answer_by).await?;
+    let asked_for = gateway.requests.ask(message, request_id.0, answer_by).await;
+    let mut answers = asked_for.map_err(|error| key.unavailable(error))?;
     if prefer.respond_async {
         return Ok(api::order::accepted(request_id, &prefer));
     }
@@ -188,12 +157,12 @@ async fn create_order(
 
 impl Gateway {
     /// The end of the order that is waited for: whichever message of the same request led to it.
-    async fn processed(&self, answers: &mut Waiting<Incoming>) -> Option<Order> {
+    async fn processed(&self, answers: &mut Answers<Incoming>) -> Option<Order> {
         loop {
             let event = answers.next().await;
             if let Incoming::OrderProcessed(OrderProcessed { order_id }) = event.message {
                 let ask = || calls::find_order(&self.peers.order, order_id, &event);
-                let order = calls::persistently(ask).await;
+                let order = web::ask_until_answered(ask, Failure::is_transient).await;
                 return order.inspect_err(|error| tracing::warn!(%error, "an outcome cannot be read")).ok();
             }
         }
@@ -202,88 +171,24 @@ impl Gateway {
     /// What the account held after a deposit.
     async fn balance_after(&self, request: RequestId) -> Option<Balance> {
         let ask = || calls::find_balance(&self.peers.billing, request);
-        let balance = calls::persistently(ask).await;
+        let balance = web::ask_until_answered(ask, Failure::is_transient).await;
         balance.inspect_err(|error| tracing::warn!(%error, "an outcome cannot be read")).ok()
-    }
-
-    /// Hashes a password, if its turn comes in time.
-    async fn hash(&self, password: Password, answer_by: Instant) -> Result<String, Problem> {
-        let by = answer_by.max(Instant::now() + HASHED_MIN);
-        match timeout_at(by, self.passwords.hash(password)).await {
-            Ok(hash) => Ok(hash?),
-            Err(_) => Err(Problem::unavailable("Too many registrations. Nothing was done; try again.")),
-        }
-    }
-
-    /// Hands a request over to Kafka; says under which id.
-    async fn publish(
-        &self,
-        message: Outgoing,
-        request_id: RequestId,
-        key: &IdempotencyKey,
-        answer_by: Instant,
-    ) -> Result<Uuid, Problem> {
-        if !self.outcomes.is_reading() {
-            return Err(Problem::unavailable("Kafka cannot be reached. Nothing was done; try again.")
-                .with("idempotencyKey", key.as_str()));
-        }
-        let published = self.producer.publish(message, &Cause::request(request_id.0), answer_by).await;
-        fail::fail_point!("gateway::published");
-        published.map_err(|error| {
-            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "request not acknowledged");
-            Problem::unavailable(
-                "Kafka has not acknowledged the request, so the outcome is unknown. Repeat it with the same \
-                 Idempotency-Key.",
-            )
-            .with("idempotencyKey", key.as_str())
-        })
     }
 }
 
 /// Runs the gateway until it is told to stop.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("gateway", &settings.telemetry)?;
-    let passwords =
-        PasswordHasher::new(&settings.passwords).map_err(|error| anyhow::anyhow!("ARGON2_*: {error}"))?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
+    let passwords = PasswordHasher::new(&settings.passwords)?;
+    let mut service = Service::start("gateway", settings.service).await?;
     let peers = settings.peers.connect(&Client::new(settings.client)?);
-    let producer = Producer::new("gateway", &settings.kafka)?;
-    let outcomes = Outcomes::new();
-    // After the server: clients are still waiting.
-    let stop_reading = CancellationToken::new();
-    let reader = Arc::clone(&outcomes).read(settings.kafka, stop_reading.clone());
-    let reader = web::spawn_worker(reader, shutdown.clone());
-
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: checks(&peers, &outcomes),
-        metrics: telemetry.metrics(),
-        deadline: api::messages_deadline,
-        // Whoever calls is a stranger.
-        callers_deadline_counts: false,
-    };
-    let routes = own_routes()
-        .with_state(Gateway {
-            producer,
-            outcomes,
-            peers: peers.clone(),
-            passwords,
-            shutdown: shutdown.clone(),
-        })
-        .merge(api::gateway::routes(&peers));
-    web::serve(listener, docs::served(routes), server, shutdown).await;
-    stop_reading.cancel();
-    reader.await??;
-    Ok(())
-}
-
-/// A gateway that does not read outcomes would let clients wait for nothing; without the others it can do something.
-fn checks(peers: &Peers, outcomes: &Arc<Outcomes<Incoming>>) -> Vec<Check> {
-    let outcomes = Arc::clone(outcomes);
-    let reading = Check::required("outcomes", move || {
-        let reading = outcomes.is_reading();
-        async move { if reading { Ok(()) } else { Err("Kafka has not been reached yet".to_owned()) } }
-    });
-    std::iter::once(reading).chain(peers.checks()).collect()
+    let requests = Requests::new("gateway", &settings.kafka)?;
+    // To the end: clients are still waiting when the server is told to stop.
+    service.to_the_end(|stop| requests.clone().read_outcomes(settings.kafka, stop));
+    let reading = requests.clone();
+    // A gateway that does not read outcomes would let clients wait for nothing; without the others it can do something.
+    service.ready_if("outcomes", "Kafka has not been reached yet", move || reading.is_reading());
+    service.checks(peers.checks());
+    let gateway = Gateway { requests, peers: peers.clone(), passwords, shutdown: service.shutdown() };
+    let routes = own_routes().with_state(gateway).merge(api::gateway::routes(&peers));
+    service.serve_clients(routes, api::messages_deadline).await
 }

@@ -8,13 +8,13 @@ use api::docs::document;
 use api::gateway::Peers;
 pub use channels::async_documents;
 use clap::Subcommand;
-use messaging::{Incoming as _, KafkaSettings, ReplaySettings, Replayed, Topology};
+use futures_util::future::BoxFuture;
+use messaging::{Incoming as _, TopicCommand, Topology};
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
 mod calls;
 mod channels;
-mod failure;
 pub mod gateway;
 pub mod messages;
 pub mod notification;
@@ -31,28 +31,22 @@ pub enum Service {
     Billing(billing::Settings),
     /// Owns emails, and sends them.
     Notification(notification::Settings),
-    /// Creates the topics that do not exist yet, and ends.
-    CreateTopics(KafkaSettings),
-    /// Sends the dead letters of a topic again, those that were not sent again before, and ends.
-    ReplayDeadLetters(ReplaySettings),
+    /// What is done once about topics and dead letters.
+    #[command(flatten)]
+    Topics(TopicCommand),
 }
 
 /// Runs a service until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// When it cannot start: a setting is wrong, its address is taken, its database is away.
-pub async fn run(service: Service) -> anyhow::Result<()> {
+pub fn run(service: Service) -> BoxFuture<'static, anyhow::Result<()>> {
     match service {
-        Service::Gateway(settings) => gateway::run(settings).await,
-        Service::Order(settings) => order::run(settings).await,
-        Service::Billing(settings) => billing::run(settings).await,
-        Service::Notification(settings) => notification::run(settings).await,
-        Service::CreateTopics(settings) => messaging::create_topics(&settings, &topology()).await,
-        Service::ReplayDeadLetters(settings) => {
-            let Replayed { sent, bodiless } = messaging::replay_dead_letters(&settings, &topology()).await?;
-            println!("sent again: {sent}; too large to have come along: {bodiless}");
-            Ok(())
-        }
+        Service::Gateway(settings) => Box::pin(gateway::run(settings)),
+        Service::Order(settings) => Box::pin(order::run(settings)),
+        Service::Billing(settings) => Box::pin(billing::run(settings)),
+        Service::Notification(settings) => Box::pin(notification::run(settings)),
+        Service::Topics(command) => Box::pin(command.run(topology())),
     }
 }
 
@@ -67,10 +61,10 @@ pub fn topology() -> Topology {
 }
 
 /// The OpenAPI document of each service.
-pub fn api_documents() -> [(&'static str, OpenApi); 4] {
+pub fn api_documents() -> Vec<(&'static str, OpenApi)> {
     let gateway =
         [gateway::own_routes().into_openapi(), api::gateway::routes(&Peers::nowhere()).into_openapi()];
-    [
+    vec![
         ("gateway", document(gateway)),
         ("order", document([order::routes().into_openapi()])),
         ("billing", document([billing::routes().into_openapi(), api::billing::routes().into_openapi()])),

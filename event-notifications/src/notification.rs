@@ -10,29 +10,23 @@ use api::docs;
 use api::notification::Notification;
 use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement};
-use futures_util::FutureExt as _;
-use messaging::{Consumer, Event, Handler, Known, Outbox, Said};
+use messaging::{Event, Handler, Known, Said};
+use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
 use store::Once;
-use store::notification::{EmailQueue, NewEmail};
+use store::notification::NewEmail;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
-use web::{Client, Peer, ServerSettings};
+use web::{Client, Peer};
 
 use crate::calls;
-use crate::failure::Failure;
 use crate::messages::{OrderProcessed, TYPES};
 
 /// Settings of notification.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    server: web::ListenSettings,
-    #[command(flatten)]
-    database: store::DatabaseSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
+    service: ConsumerSettings,
     #[command(flatten)]
     client: web::ClientSettings,
     /// Where the order service is.
@@ -43,8 +37,6 @@ pub struct Settings {
     billing_url: url::Url,
     #[command(flatten)]
     mail: mail::MailSettings,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
 }
 
 messaging::consumes! {
@@ -126,42 +118,18 @@ pub(crate) fn routes() -> OpenApiRouter<Notification> {
 
 /// Runs notification until it is told to stop.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("notification", &settings.telemetry)?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
-    let pool = settings.database.pool("notification")?;
-    store::notification::migrate(&pool).await?;
-    store::migrate(&pool, &messaging::migrations()).await?;
-
-    let (mailer, sending) = settings.mail.mailer()?;
-    let wake = Arc::new(Notify::new());
-    // It says nothing: this outbox stays empty and needs no relay.
-    let outbox = Outbox::new("notification", pool.clone(), &settings.kafka);
+    let tables = [store::notification::migrations()];
+    // It says nothing: this outbox stays empty, and nobody publishes it.
+    let (mut service, outbox) =
+        Service::start_with_messages("notification", settings.service, tables).await?;
+    let wake = service.send_emails(&settings.mail, outbox.pool())?;
     let client = Client::new(settings.client)?;
     let emails = Emails {
         order: client.peer("order", settings.order_url),
         billing: client.peer("billing", settings.billing_url),
         wake: Arc::clone(&wake),
     };
-    let emails = Consumer::new("notification", emails, outbox)?;
-    let emails = web::spawn_worker(emails.run(shutdown.clone()), shutdown.clone());
-    // After the server and the consumer: either may store an email.
-    let stop_sending = CancellationToken::new();
-    let sending =
-        mail::run(EmailQueue(pool.clone()), mailer, sending, Arc::clone(&wake), stop_sending.clone());
-    let sender = web::spawn_worker(sending.map(Ok), shutdown.clone());
-    let routes = routes().with_state(Notification { pool: pool.clone(), wake });
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: vec![api::database_check(&pool)],
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        callers_deadline_counts: true,
-    };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
-    emails.await??;
-    stop_sending.cancel();
-    sender.await??;
-    pool.close();
-    Ok(())
+    service.consume("notification", emails, &outbox)?;
+    let pool = outbox.pool().clone();
+    service.serve(routes().with_state(Notification { pool, wake })).await
 }

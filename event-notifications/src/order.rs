@@ -7,22 +7,19 @@
 //!
 //! Each line is one transaction: the message's id, its effect and what is said about it. The GET comes before the transaction.
 
-use std::collections::HashMap;
-
 use api::docs;
 use api::types::User;
 use clap::Args;
 use domain::{OrderId, Refusal, RequestId, Settlement};
-use messaging::{Cause, Consumer, Event, Handler, Known, Outbox, Outgoing, Said};
+use messaging::{Cause, Event, Handler, Known, Outgoing, Said};
+use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
 use store::Once;
 use store::order::{NewOrder, Order};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
-use web::{Client, Peer, ServerSettings};
+use web::{Client, Peer};
 
 use crate::calls;
-use crate::failure::Failure;
 use crate::messages::{
     OrderCreationRequested, OrderProcessed, TYPES, WithdrawalProcessed, WithdrawalRequested,
 };
@@ -31,18 +28,12 @@ use crate::messages::{
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    server: web::ListenSettings,
-    #[command(flatten)]
-    database: store::DatabaseSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
+    service: ConsumerSettings,
     #[command(flatten)]
     client: web::ClientSettings,
     /// Where billing is.
     #[arg(long, env = "BILLING_URL")]
     billing_url: url::Url,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
 }
 
 messaging::consumes! {
@@ -130,37 +121,13 @@ async fn on_withdrawals_processed(
     processed: &[(&Cause, &WithdrawalProcessed)],
     said: &mut Said,
 ) -> Result<(), Failure> {
-    let decided: HashMap<OrderId, Settlement> =
+    let decided: Vec<(OrderId, Settlement)> =
         processed.iter().map(|(_, processed)| (processed.order_id, settlement(processed))).collect();
-    let mut settled = store::order::settle_all(tx, &decided.into_iter().collect::<Vec<_>>()).await?;
-    for (cause, processed) in processed {
-        match settled.remove(&processed.order_id) {
-            Some(order) if order.settlement() == Some(settlement(processed)) => {
-                said.add(cause, order_processed(&order));
-            }
-            // Billing said it before, under another id.
-            known => agrees(tx, known, processed).await?,
-        }
+    let settled = store::order::settle_as_decided(tx, &decided).await?;
+    for ((cause, _), order) in processed.iter().zip(settled) {
+        said.add(cause, order.as_ref().and_then(order_processed));
     }
     Ok(())
-}
-
-/// What was said again must be what was said before.
-async fn agrees(
-    tx: &mut PgConnection,
-    known: Option<Order>,
-    processed: &WithdrawalProcessed,
-) -> Result<(), Failure> {
-    let order_id = processed.order_id;
-    let known = match known {
-        Some(order) => Some(order),
-        None => store::order::find(tx, order_id).await?,
-    };
-    match known {
-        Some(order) if order.settlement() == Some(settlement(processed)) => Ok(()),
-        Some(order) => Err(Failure::Impossible(format!("order {order_id} is {:?} already", order.status))),
-        None => Err(Failure::Impossible(format!("there is no order {order_id}"))),
-    }
 }
 
 fn settlement(processed: &WithdrawalProcessed) -> Settlement {
@@ -191,31 +158,10 @@ pub(crate) fn routes() -> OpenApiRouter<store::Pool> {
 
 /// Runs the order service until it is told to stop.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("order", &settings.telemetry)?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
-    let pool = settings.database.pool("order")?;
-    store::order::migrate(&pool).await?;
-    store::migrate(&pool, &messaging::migrations()).await?;
-
-    let outbox = Outbox::new("order", pool.clone(), &settings.kafka);
-    let orders = Orders { billing: Client::new(settings.client)?.peer("billing", settings.billing_url) };
-    let orders = Consumer::new("order", orders, outbox.clone())?;
-    let orders = web::spawn_worker(orders.run(shutdown.clone()), shutdown.clone());
-    // After the consumer: what it has said last is still to be published.
-    let stop_relay = CancellationToken::new();
-    let relay = web::spawn_worker(outbox.relay(stop_relay.clone()), shutdown.clone());
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: vec![api::database_check(&pool)],
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        callers_deadline_counts: true,
-    };
-    web::serve(listener, docs::served(routes().with_state(pool.clone())), server, shutdown).await;
-    orders.await??;
-    stop_relay.cancel();
-    relay.await??;
-    pool.close();
-    Ok(())
+    let tables = [store::order::migrations()];
+    let (mut service, outbox) = Service::start_with_messages("order", settings.service, tables).await?;
+    let billing = Client::new(settings.client)?.peer("billing", settings.billing_url);
+    service.consume("order", Orders { billing }, &outbox)?;
+    service.publish(&outbox);
+    service.serve(routes().with_state(outbox.pool().clone())).await
 }

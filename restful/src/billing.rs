@@ -9,23 +9,22 @@ use axum::extract::State;
 use axum::response::Response;
 use clap::Args;
 use domain::{Operation, UserId};
+use service::{Service, ServiceSettings};
 use store::Pool;
 use store::billing::Deposit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{Json, Path, ServerSettings};
+use web::{Json, Path};
 
 /// Settings of billing.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    server: web::ListenSettings,
+    service: ServiceSettings,
     #[command(flatten)]
     database: store::DatabaseSettings,
     #[command(flatten)]
     passwords: PasswordSettings,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
 }
 
 /// What the handlers need.
@@ -90,25 +89,10 @@ pub(crate) async fn deposit(
 
 /// Runs billing until it is told to stop.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("billing", &settings.telemetry)?;
-    let passwords =
-        PasswordHasher::new(&settings.passwords).map_err(|error| anyhow::anyhow!("ARGON2_*: {error}"))?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
-    let pool = settings.database.pool("billing")?;
-    store::billing::migrate(&pool).await?;
-
-    let routes = routes()
-        .with_state(Billing { pool: pool.clone(), passwords })
-        .merge(shared_routes().with_state(pool.clone()));
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: vec![api::database_check(&pool)],
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        callers_deadline_counts: true,
-    };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
-    pool.close();
-    Ok(())
+    let passwords = PasswordHasher::new(&settings.passwords)?;
+    let mut service = Service::start("billing", settings.service).await?;
+    let tables = [store::billing::migrations()];
+    let pool = service.database("billing", &settings.database, &tables).await?;
+    let routes = routes().with_state(Billing { pool: pool.clone(), passwords });
+    service.serve(routes.merge(shared_routes().with_state(pool))).await
 }

@@ -4,9 +4,10 @@ use api::docs;
 use api::gateway::{Peers, pass_on, pass_on_and_wait, passed_on};
 use axum::routing::post;
 use clap::Args;
+use service::{Service, ServiceSettings};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{Client, ServerSettings};
+use web::Client;
 
 use crate::{billing, order};
 
@@ -14,13 +15,11 @@ use crate::{billing, order};
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    server: web::ListenSettings,
+    service: ServiceSettings,
     #[command(flatten)]
     client: web::ClientSettings,
     #[command(flatten)]
     peers: api::gateway::PeerSettings,
-    #[command(flatten)]
-    telemetry: telemetry::Settings,
 }
 
 /// A table of who owns what.
@@ -34,19 +33,8 @@ pub(crate) fn routes(peers: &Peers) -> OpenApiRouter {
 
 /// Runs the gateway until it is told to stop.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = telemetry::init("gateway", &settings.telemetry)?;
-    let listener = web::bind(settings.server.listen).await?;
-    let shutdown = web::shutdown_on_signal()?;
+    let mut service = Service::start("gateway", settings.service).await?;
     let peers = settings.peers.connect(&Client::new(settings.client)?);
-
-    let server = ServerSettings {
-        listen: settings.server,
-        checks: peers.checks().into(),
-        metrics: telemetry.metrics(),
-        deadline: api::request_deadline,
-        // Whoever calls is a stranger.
-        callers_deadline_counts: false,
-    };
-    web::serve(listener, docs::served(routes(&peers)), server, shutdown).await;
-    Ok(())
+    service.checks(peers.checks());
+    service.serve_clients(routes(&peers), api::request_deadline).await
 }

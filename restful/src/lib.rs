@@ -1,11 +1,12 @@
 //! Synchronous orchestration: services call each other over HTTP and answer when all is done.
 //!
-//! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others, `waiting`, how long a client
-//! waits for it, and [`recovery`], which finishes what a crash left.
+//! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others. How long a client waits, and what
+//! finishes an order that a crash left, is the crate `orchestration`'s.
 
 use api::docs::document;
 use api::gateway::Peers;
 use clap::Subcommand;
+use futures_util::future::BoxFuture;
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
@@ -13,8 +14,6 @@ mod calls;
 pub mod gateway;
 pub mod notification;
 pub mod order;
-pub mod recovery;
-mod waiting;
 
 /// The services of the style, each with its settings.
 #[derive(Clone, Debug, Subcommand)]
@@ -33,18 +32,18 @@ pub enum Service {
 ///
 /// # Errors
 /// When it cannot start: a setting is wrong, its address is taken, its database is away.
-pub async fn run(service: Service) -> anyhow::Result<()> {
+pub fn run(service: Service) -> BoxFuture<'static, anyhow::Result<()>> {
     match service {
-        Service::Gateway(settings) => gateway::run(settings).await,
-        Service::Order(settings) => order::run(settings).await,
-        Service::Billing(settings) => billing::run(settings).await,
-        Service::Notification(settings) => notification::run(settings).await,
+        Service::Gateway(settings) => Box::pin(gateway::run(settings)),
+        Service::Order(settings) => Box::pin(order::run(settings)),
+        Service::Billing(settings) => Box::pin(billing::run(settings)),
+        Service::Notification(settings) => Box::pin(notification::run(settings)),
     }
 }
 
 /// The OpenAPI document of each service.
-pub fn api_documents() -> [(&'static str, OpenApi); 4] {
-    [
+pub fn api_documents() -> Vec<(&'static str, OpenApi)> {
+    vec![
         ("gateway", document([gateway::routes(&Peers::nowhere()).into_openapi()])),
         ("order", document([order::routes().into_openapi(), api::order::routes().into_openapi()])),
         ("billing", document([billing::routes().into_openapi(), billing::shared_routes().into_openapi()])),

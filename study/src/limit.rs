@@ -53,9 +53,9 @@ impl Limit {
             for (url, of) in [(&databases.billing, 0), (&databases.order, 1), (&databases.notification, 2)] {
                 let pool = store::Pool::new(url.as_str().parse()?, 1);
                 match of {
-                    0 => store::billing::migrate(&pool).await?,
-                    1 => store::order::migrate(&pool).await?,
-                    _ => store::notification::migrate(&pool).await?,
+                    0 => store::migrate(&pool, &store::billing::migrations()).await?,
+                    1 => store::migrate(&pool, &store::order::migrations()).await?,
+                    _ => store::migrate(&pool, &store::notification::migrations()).await?,
                 }
                 pool.close();
             }

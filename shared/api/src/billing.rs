@@ -3,18 +3,24 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::MethodRouter;
 use domain::{Balance, Operation, Profile, Refusal, RegistrationRefusal, RequestId, UserId};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
+use sqlx::postgres::PgConnection;
 use store::billing::{self, DepositRefusal, Withdrawal};
 use store::{Once, Pool, StoreError};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 use web::{Json, Path};
 
 use crate::docs::{
     BadRequest, Conflict, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable,
+    handled_by,
 };
+#[cfg(feature = "failpoints")]
+use crate::mistake;
 use crate::types::{
     AccountBalance, FinishedRequest, OrderWithdrawRequest, RequestAccepted, User, UserCreated,
 };
@@ -23,6 +29,12 @@ use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, prefer};
 /// All of them but the profile update.
 pub fn routes() -> OpenApiRouter<Pool> {
     OpenApiRouter::new().routes(routes!(get_user)).routes(routes!(withdraw)).routes(routes!(get_request))
+}
+
+/// The profile update, of a style that tells others about it.
+pub fn profile_route<S>(update_profile: MethodRouter<S>) -> UtoipaMethodRouter<S> {
+    let documented: UtoipaMethodRouter<Pool> = routes!(self::update_profile);
+    handled_by(documented, update_profile)
 }
 
 /// A user with the balance of the user's account.
@@ -66,6 +78,34 @@ pub async fn update_profile(
         )
     });
     Ok(with_etag(user.await?))
+}
+
+/// Replaces a user's profile and, in the same transaction, has `tell` say so: when the user's row is locked, so that who is told
+/// is told in the order of the versions.
+pub async fn update_profile_and<T>(
+    pool: &Pool,
+    id: UserId,
+    if_version: Option<i64>,
+    profile: Profile,
+    tell: T,
+) -> Result<billing::User, ApiError>
+where
+    T: for<'c> FnOnce(&'c mut PgConnection, &'c billing::User) -> BoxFuture<'c, Result<(), ApiError>>
+        + Send
+        + 'static,
+{
+    let updated = pool.transaction(move |tx| {
+        Box::pin(async move {
+            #[cfg(feature = "failpoints")]
+            if mistake::appends_before_it_locks() {
+                return mistake::tell_and_update_profile(tx, id, &profile, tell).await;
+            }
+            let user = billing::update_profile(tx, id, &profile, if_version).await??;
+            tell(tx, &user).await?;
+            Ok::<_, ApiError>(user)
+        })
+    });
+    updated.await
 }
 
 /// Takes money from an account, if it is there.

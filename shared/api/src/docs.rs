@@ -6,6 +6,7 @@ use std::mem;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::MethodRouter;
 use domain::OrderId;
 use http::StatusCode;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Schema, Server,
 };
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::types::RequestAccepted;
@@ -48,6 +49,14 @@ pub fn documented<S: Clone + Send + Sync + 'static>(
             .components(Some(ComponentsBuilder::new().schema_from::<Problem>().build()))
             .build(),
     )
+}
+
+/// A route that is documented in one place and handled in another: written down once, so that the two documents cannot differ.
+pub fn handled_by<D, S>(
+    (schemas, paths, _): UtoipaMethodRouter<D>,
+    handler: MethodRouter<S>,
+) -> UtoipaMethodRouter<S> {
+    (schemas, paths, handler)
 }
 
 /// The document of a service whose routes are documented in `parts`; the first says who it is.

@@ -14,7 +14,9 @@ use web::{
     Answer, BODY_BYTES_MAX, Call, Check, Client, ClientSettings, Json, Path, Peer, PeerError, Problem, Retry,
 };
 
-use crate::docs::{BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable};
+use crate::docs::{
+    BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable, handled_by,
+};
 use crate::types::{AccountBalance, EmailAccepted, SendEmailRequest, WithdrawRequest};
 use crate::{
     ApiError, IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader, billing, notification, order,
@@ -114,14 +116,13 @@ pub fn routes(peers: &Peers) -> OpenApiRouter {
         .merge(OpenApiRouter::new().routes(routes!(send_email)).with_state(notification.clone()))
 }
 
-/// A route that `owner` documents and that `handler` passes on to `peer`: written down once, so that the gateway's
-/// document cannot differ from the owner's.
+/// A route that `owner` documents and that `handler` passes on to `peer`.
 pub fn passed_on<O>(
-    (schemas, paths, _): UtoipaMethodRouter<O>,
+    documented: UtoipaMethodRouter<O>,
     handler: MethodRouter<Peer>,
     peer: &Peer,
 ) -> UtoipaMethodRouter {
-    (schemas, paths, handler.with_state(peer.clone()))
+    handled_by(documented, handler.with_state(peer.clone()))
 }
 
 /// Passes a request on as it is; again if it may be repeated, since the owner is the last service on the path.

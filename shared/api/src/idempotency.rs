@@ -1,11 +1,14 @@
 //! The `Idempotency-Key` header (IETF draft `draft-ietf-httpapi-idempotency-key-header`), bare or quoted.
 
+use std::fmt::Display;
+
 use axum::extract::FromRequestParts;
 use domain::{Operation, RequestId};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use utoipa::IntoParams;
 use uuid::Uuid;
+use web::Problem;
 
 use crate::ApiError;
 
@@ -67,6 +70,12 @@ impl IdempotencyKey {
             return refuse("must have 1 to 255 visible ASCII characters");
         }
         Ok(Self(key))
+    }
+
+    /// 503 for a request that can be repeated under this key: a client that sent none has no other way to find out what became
+    /// of it.
+    pub fn unavailable(&self, why: impl Display) -> Problem {
+        Problem::unavailable(why.to_string()).with("idempotencyKey", self.as_str())
     }
 }
 

@@ -1,12 +1,15 @@
 //! The HTTP contract: types, errors, the headers with a meaning of their own, OpenAPI, and the routes that are the same in
 //! every style.
 
+pub mod asked;
 pub mod billing;
 pub mod docs;
 mod error;
 pub mod gateway;
 mod idempotency;
 pub mod messages;
+#[cfg(feature = "failpoints")]
+mod mistake;
 pub mod notification;
 pub mod order;
 pub mod password;

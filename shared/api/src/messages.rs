@@ -3,9 +3,10 @@
 
 use std::fmt::{self, Display};
 
-use domain::{Refusal, RegistrationRefusal};
+use domain::{Balance, Refusal, RegistrationRefusal, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::Once;
 use store::billing::DepositRefusal;
 
 use crate::ApiError;
@@ -39,6 +40,26 @@ impl From<RegistrationRefusal> for UserCreationError {
         match refusal {
             RegistrationRefusal::UsernameTaken => Self::UsernameTaken,
             RegistrationRefusal::EmailTaken => Self::EmailTaken,
+        }
+    }
+}
+
+impl UserCreationError {
+    /// What a registration that may be a repeat led to.
+    pub fn of(outcome: &Once<Result<UserId, RegistrationRefusal>>) -> Result<UserId, Self> {
+        match outcome {
+            Once::Done(outcome) | Once::Repeated(outcome) => (*outcome).map_err(Self::from),
+            Once::Reused => Err(Self::IdempotencyKeyReused),
+        }
+    }
+}
+
+impl DepositError {
+    /// What a deposit that may be a repeat led to: what the account holds then.
+    pub fn of(outcome: &Once<Result<Balance, DepositRefusal>>) -> Result<Balance, Self> {
+        match outcome {
+            Once::Done(outcome) | Once::Repeated(outcome) => (*outcome).map_err(Self::from),
+            Once::Reused => Err(Self::IdempotencyKeyReused),
         }
     }
 }

@@ -1,15 +1,20 @@
 //! Passwords: hashed with Argon2id, never logged, never stored, never answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use argon2::password_hash::PasswordHasher as _;
 use argon2::{Algorithm, Argon2, Params, Version};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use crate::ApiError;
+
+/// What hashing a password may take even if the client waits for less.
+const HASHED_MIN: Duration = Duration::from_millis(400);
 
 /// A password as it comes in. `Debug` does not show it.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -48,6 +53,11 @@ pub struct PasswordSettings {
     pub argon2_passes: u32,
 }
 
+/// The cost of hashing is outside of what Argon2 allows.
+#[derive(Debug, thiserror::Error)]
+#[error("ARGON2_*: {0}")]
+pub struct InvalidCost(argon2::Error);
+
 /// Hashes passwords, as many at a time as there are cores: each takes its memory for the whole of it.
 #[derive(Clone)]
 pub struct PasswordHasher {
@@ -60,12 +70,24 @@ impl PasswordHasher {
     ///
     /// # Errors
     /// When the cost is outside of what Argon2 allows.
-    pub fn new(settings: &PasswordSettings) -> Result<Self, argon2::Error> {
-        let params = Params::new(settings.argon2_memory_kib, settings.argon2_passes, 1, None)?;
+    pub fn new(settings: &PasswordSettings) -> Result<Self, InvalidCost> {
+        let params =
+            Params::new(settings.argon2_memory_kib, settings.argon2_passes, 1, None).map_err(InvalidCost)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             permits: Arc::new(Semaphore::new(cores)),
+        })
+    }
+
+    /// As [`Self::hash`], if the turn of this password comes by `answer_by`.
+    ///
+    /// # Errors
+    /// `Unavailable` when others have to be hashed first.
+    pub async fn hash_by(&self, answer_by: Instant, password: Password) -> Result<String, ApiError> {
+        let by = answer_by.max(Instant::now() + HASHED_MIN);
+        timeout_at(by, self.hash(password)).await.unwrap_or_else(|_| {
+            Err(ApiError::Unavailable("Too many registrations. Nothing was done; try again.".to_owned()))
         })
     }
 

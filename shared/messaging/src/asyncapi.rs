@@ -114,11 +114,7 @@ impl Party {
 }
 
 /// The document of each of `parties`, the services of `style`.
-pub fn documents<const N: usize>(
-    style: &str,
-    topology: &Topology,
-    parties: &[Party; N],
-) -> [(&'static str, Value); N] {
+pub fn documents(style: &str, topology: &Topology, parties: &[Party]) -> Vec<(&'static str, Value)> {
     let style = document::Style { name: style, topology, parties };
-    parties.each_ref().map(|party| (party.name, style.document(party)))
+    parties.iter().map(|party| (party.name, style.document(party))).collect()
 }

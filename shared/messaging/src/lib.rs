@@ -10,6 +10,7 @@
 pub mod asyncapi;
 mod batch;
 mod client;
+mod commands;
 mod consumer;
 mod dead_letter;
 mod event;
@@ -22,10 +23,12 @@ mod producer;
 mod reading;
 mod relay;
 mod replay;
+mod requests;
 mod settings;
 mod topics;
 mod trace;
 
+pub use commands::TopicCommand;
 pub use consumer::{Consumer, Handler, HandlerError, Known};
 pub use event::{Cause, EnvelopeError, Event, Metadata};
 #[doc(hidden)]
@@ -36,6 +39,7 @@ pub use outcomes::{Outcomes, Waiting};
 pub use producer::{NotAcknowledged, Producer};
 pub use reading::Replay;
 pub use replay::{ReplaySettings, Replayed, replay_dead_letters};
+pub use requests::{Answers, AskError, Requests};
 pub use settings::KafkaSettings;
 pub use topics::{Topic, Topology, create_topics, delete_topics};
 

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// A stored value does not decode: the table was written by somebody else.
     #[error("stored value does not decode")]
     Corrupt(#[from] serde_json::Error),
+    /// A stored text is none that its column may have: likewise.
+    #[error("stored text is not valid")]
+    Text(#[from] domain::TextError),
     /// The service's migrations could not be applied.
     #[error("migration failed")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -44,6 +47,7 @@ impl StoreError {
                 | sqlx::Error::InvalidArgument(_),
             )
             | Self::Corrupt(_)
+            | Self::Text(_)
             | Self::Migrate(_) => false,
             Self::Database(_) => true,
         }
@@ -66,7 +70,8 @@ pub async fn migrate(pool: &Pool, migrator: &Migrator) -> Result<(), StoreError>
     let mut conn = pool.acquire().await?;
     // A migration may take its time, and so may waiting for the replica that is already at it.
     sqlx::query("set statement_timeout = 0").execute(&mut *conn).await?;
-    migrator.run(&mut *conn).await?;
+    // What `Migrator::run` calls; the future of that one cannot be seen to be `Send` (sqlx says so where it is defined).
+    migrator.run_direct(None, &mut *conn, false).await?;
     sqlx::query("reset statement_timeout").execute(&mut *conn).await?;
     Ok(())
 }

@@ -4,19 +4,20 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{EmailId, OrderId, RequestId, UserId};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::{Once, Pool, StoreError};
+use crate::{Once, StoreError};
 
 mod queue;
 
 pub use mail::traceparent;
 pub use queue::EmailQueue;
 
-/// Creates the tables or brings them up to date. Safe to run by several replicas at once.
-pub async fn migrate(pool: &Pool) -> Result<(), StoreError> {
-    crate::migrate(pool, &sqlx::migrate!("migrations/notification")).await
+/// The service's tables.
+pub fn migrations() -> Migrator {
+    sqlx::migrate!("migrations/notification")
 }
 
 /// An email that is to be sent.

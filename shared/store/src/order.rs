@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{Amount, OrderId, OrderStatus, Refusal, RequestId, Settlement, UserId};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::{Once, Pool, StoreError};
+use crate::{Once, StoreError};
 
-/// Creates the tables or brings them up to date. Safe to run by several replicas at once.
-pub async fn migrate(pool: &Pool) -> Result<(), StoreError> {
-    crate::migrate(pool, &sqlx::migrate!("migrations/order")).await
+/// The service's tables.
+pub fn migrations() -> Migrator {
+    sqlx::migrate!("migrations/order")
 }
 
 /// An order as it is stored.
@@ -134,6 +135,47 @@ pub async fn settle_all(
     .fetch_all(conn)
     .await?;
     Ok(settled.into_iter().map(|order| (order.id, order)).collect())
+}
+
+/// What was decided about an order contradicts what is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum DecisionError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    Unknown(OrderId),
+    /// It has ended otherwise.
+    #[error("order {0} is {1:?} already")]
+    Otherwise(OrderId, OrderStatus),
+}
+
+/// Settles orders as billing has decided, in one statement; for each decision the order that it settled. `None` for one that was
+/// told before: what is said again must be what was said before.
+///
+/// # Errors
+/// When it is not; nothing of the batch may be committed then.
+pub async fn settle_as_decided(
+    conn: &mut PgConnection,
+    decided: &[(OrderId, Settlement)],
+) -> Result<Vec<Option<Order>>, DecisionError> {
+    let once: HashMap<OrderId, Settlement> = decided.iter().copied().collect();
+    let mut settled = settle_all(conn, &once.into_iter().collect::<Vec<_>>()).await?;
+    let mut outcomes = Vec::with_capacity(decided.len());
+    for (id, settlement) in decided {
+        let now = settled.remove(id);
+        let known = match &now {
+            Some(order) => Some(order.clone()),
+            None => find(conn, *id).await?,
+        };
+        match known {
+            Some(order) if order.settlement() == Some(*settlement) => outcomes.push(now),
+            Some(order) => return Err(DecisionError::Otherwise(*id, order.status)),
+            None => return Err(DecisionError::Unknown(*id)),
+        }
+    }
+    Ok(outcomes)
 }
 
 /// Looks up an order.

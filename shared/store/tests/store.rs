@@ -81,7 +81,7 @@ async fn user_with(pool: &Pool, minor_units: i64) -> UserId {
 async fn a_caller_that_gives_up_does_not_leave_the_only_connection_in_a_transaction() {
     let fresh = Fresh::start().await;
     let pool = pool(&fresh.databases.billing, 1);
-    billing::migrate(&pool).await.unwrap();
+    store::migrate(&pool, &billing::migrations()).await.unwrap();
     let user_id = user_with(&pool, 1_000).await;
     let mut url = fresh.postgres.admin_url().clone();
     url.set_path(&fresh.databases.name);
@@ -114,8 +114,8 @@ async fn a_caller_that_gives_up_does_not_leave_the_only_connection_in_a_transact
 async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes_nothing() {
     let fresh = Fresh::start().await;
     let (billing_pool, order_pool) = (pool(&fresh.databases.billing, 1), pool(&fresh.databases.order, 1));
-    billing::migrate(&billing_pool).await.unwrap();
-    store::order::migrate(&order_pool).await.unwrap();
+    store::migrate(&billing_pool, &billing::migrations()).await.unwrap();
+    store::migrate(&order_pool, &store::order::migrations()).await.unwrap();
     let refused = async |pool: &Pool, statement: &'static str| {
         let mut conn = pool.acquire().await.unwrap();
         let error = sqlx::query(statement).execute(&mut *conn).await.expect_err(statement);
@@ -142,7 +142,7 @@ async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes
 async fn an_order_is_charged_once_whoever_asks_and_a_refusal_stays() {
     let fresh = Fresh::start().await;
     let pool = pool(&fresh.databases.billing, 2);
-    billing::migrate(&pool).await.unwrap();
+    store::migrate(&pool, &billing::migrations()).await.unwrap();
     let user_id = user_with(&pool, 100).await;
     let mut conn = pool.acquire().await.unwrap();
     let charge = |sum, order| Withdrawal { user_id, amount: amount(sum), order_id: Some(OrderId(order)) };
@@ -171,7 +171,7 @@ async fn an_order_is_charged_once_whoever_asks_and_a_refusal_stays() {
 async fn an_order_gets_one_email_and_a_claim_that_ran_out_cannot_record() {
     let fresh = Fresh::start().await;
     let pool = pool(&fresh.databases.notification, 2);
-    notification::migrate(&pool).await.unwrap();
+    store::migrate(&pool, &notification::migrations()).await.unwrap();
     let email = NewEmail {
         user_id: UserId(1),
         email: "a@example.org".to_owned(),

@@ -5,6 +5,7 @@ mod call;
 mod client;
 mod context;
 mod extract;
+mod find;
 mod health;
 mod problem;
 mod server;
@@ -14,6 +15,7 @@ pub use call::{Answer, Call, PeerError, Retry};
 pub use client::{Client, ClientSettings, Peer};
 pub use context::RequestContext;
 pub use extract::{Json, Path, Query};
+pub use find::{FindError, ask_until_answered};
 pub use health::{Check, Health};
 pub use problem::Problem;
 pub use server::{

@@ -1,6 +1,6 @@
 //! Billing's tables: users, accounts, the ledger, and the requests that led to them.
 
-use crate::{Pool, StoreError};
+use sqlx::migrate::Migrator;
 
 mod accounts;
 mod requests;
@@ -10,7 +10,7 @@ pub use accounts::{Deposit, DepositRefusal, WithdrawError, Withdrawal, deposit, 
 pub use requests::{FinishedRequest, find_request};
 pub use users::{UpdateRefusal, User, find_user, lock_user, register, update_profile};
 
-/// Creates the tables or brings them up to date. Safe to run by several replicas at once.
-pub async fn migrate(pool: &Pool) -> Result<(), StoreError> {
-    crate::migrate(pool, &sqlx::migrate!("migrations/billing")).await
+/// The service's tables.
+pub fn migrations() -> Migrator {
+    sqlx::migrate!("migrations/billing")
 }

@@ -27,6 +27,23 @@ pub struct User {
     pub version: i64,
 }
 
+impl User {
+    /// Name and profile, without what only billing knows.
+    ///
+    /// # Errors
+    /// When a stored text is none that a user may have.
+    pub fn registration(&self) -> Result<Registration, StoreError> {
+        let Self { username, first_name, last_name, email, phone, .. } = self.clone();
+        let profile = Profile {
+            first_name: first_name.map(TryInto::try_into).transpose()?,
+            last_name: last_name.map(TryInto::try_into).transpose()?,
+            email: email.try_into()?,
+            phone: phone.map(TryInto::try_into).transpose()?,
+        };
+        Ok(Registration { username: username.try_into()?, profile })
+    }
+}
+
 /// Registers a user and opens an account that holds 0, once per `request`. The password is not compared.
 pub async fn register(
     conn: &mut PgConnection,

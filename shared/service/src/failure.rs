@@ -1,27 +1,35 @@
 //! Why a message could not be handled, and whether it is worth another try.
 
-use domain::TextError;
 use messaging::HandlerError;
 use store::StoreError;
 use store::billing::WithdrawError;
+use store::order::DecisionError;
+use web::FindError;
 
 /// Why a message could not be handled. A refusal is not among these: it is an outcome.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The database failed; most of the time it cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Billing's own table has a text that no user can have.
-    #[error("a stored text of user {0}")]
-    Corrupt(domain::UserId, #[source] TextError),
-    /// The message contradicts what this service knows.
+    /// Whoever has to be asked is away, or is not the owner. That can be mended, so the message waits.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// The owner does not know yet what it has said.
+    #[error("{0} cannot be read yet")]
+    NotYet(String),
+    /// The message contradicts what its owner or this service knows.
     #[error("{0}")]
     Impossible(String),
 }
 
 impl HandlerError for Failure {
     fn is_transient(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_unavailable())
+        match self {
+            Self::Store(error) => error.is_unavailable(),
+            Self::Find(_) | Self::NotYet(_) => true,
+            Self::Impossible(_) => false,
+        }
     }
 }
 
@@ -36,6 +44,15 @@ impl From<WithdrawError> for Failure {
         match error {
             WithdrawError::Store(error) => error.into(),
             error @ WithdrawError::OrderAlreadyCharged(_) => Self::Impossible(error.to_string()),
+        }
+    }
+}
+
+impl From<DecisionError> for Failure {
+    fn from(error: DecisionError) -> Self {
+        match error {
+            DecisionError::Store(error) => error.into(),
+            error => Self::Impossible(error.to_string()),
         }
     }
 }
