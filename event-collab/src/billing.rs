@@ -15,13 +15,12 @@ use api::{ApiError, billing as shared};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::put;
-use domain::{Money, Operation, Profile, Refused, Registration, RequestId, UserId};
+use domain::{Amount, Money, OrderId, Profile, Refused, RequestId, UserId};
 use http::HeaderMap;
 use messaging::{Cause, Handler, Known, Outbox, Outgoing, Said};
 use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
-use store::Once;
-use store::billing::{Deposit, Withdrawal};
+use store::billing::Deposit;
 use utoipa_axum::router::OpenApiRouter;
 use web::{Json, Path, RequestContext};
 
@@ -88,7 +87,11 @@ async fn on_user_creation_requested(
             let message = UserCreationSucceeded { user_info: UserInfo::of(&user)? };
             Ok(about_user(user.id, &message).version(user.version))
         }
-        Err(error) => Ok(user_creation_failed(registration, error)),
+        Err(error) => {
+            let failed = UserCreationFailed { user_info: registration.clone(), error: error.into() };
+            let username = registration.username.as_str();
+            Ok(Outgoing::new(username, format_args!("registration/{username}"), &failed))
+        }
     }
 }
 
@@ -117,34 +120,16 @@ async fn on_withdrawals_requested(
         return Ok(());
     }
     fail::fail_point!("billing::withdrawal_received");
-    let wanted: Vec<(RequestId, Withdrawal)> = requested
+    let asked: Vec<(RequestId, OrderId, UserId, Amount)> = requested
         .iter()
-        .map(|(cause, asked)| {
-            let key = RequestId::derive(Operation::PayOrder, &cause.correlation_id.to_string());
-            let WithdrawalRequested { user_id, order_id, price: Money(amount) } = **asked;
-            (key, Withdrawal { user_id, amount, order_id: Some(order_id) })
-        })
+        .map(|(cause, asked)| (RequestId(cause.correlation_id), asked.order_id, asked.user_id, asked.price.0))
         .collect();
-    for ((cause, asked), decided) in requested.iter().zip(store::billing::withdraw_all(tx, &wanted).await?) {
+    for ((cause, asked), refused) in requested.iter().zip(store::billing::pay_orders(tx, &asked).await?) {
         let WithdrawalRequested { user_id, order_id, price } = **asked;
-        let error = match decided {
-            Once::Done(outcome) | Once::Repeated(outcome) => outcome.err().map(Refused::from),
-            Once::Reused => {
-                return Err(Failure::Impossible(format!(
-                    "order {order_id} asks for other money than before"
-                )));
-            }
-        };
-        let message = WithdrawalProcessed { user_id, order_id, price, error };
+        let message = WithdrawalProcessed { user_id, order_id, price, error: refused.map(Refused::from) };
         said.add(cause, Outgoing::new(user_id, format_args!("order/{order_id}"), &message));
     }
     Ok(())
-}
-
-fn user_creation_failed(registration: &Registration, error: UserCreationError) -> Outgoing {
-    let message = UserCreationFailed { user_info: registration.clone(), error: error.into() };
-    let username = registration.username.as_str();
-    Outgoing::new(username, format_args!("registration/{username}"), &message)
 }
 
 /// Replaces a user's profile, and tells everybody who keeps a replica of it.

@@ -4,16 +4,15 @@
 //! It keeps no state: it publishes, waits for Kafka's acknowledgement, and then for the outcome (see `messaging::Requests`).
 
 use api::docs;
-use api::password::{PasswordHasher, PasswordSettings};
+use api::password::PasswordHasher;
 use api::types::{AccountBalance, CreateOrderRequest, CreateUserRequest, DepositRequest};
 use api::{ApiError, IdempotencyKey, Prefer};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use clap::Args;
 use domain::{Money, Operation, Settlement, UserId};
-use messaging::{Answers, Outgoing, Requests};
-use service::{Service, ServiceSettings};
+use messaging::{Outgoing, Requests};
+use service::{GatewaySettings, Service};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,21 +22,6 @@ use crate::messages::{
     DepositProcessed, DepositRequested, OrderCreationRequested, OrderProcessed, TYPES, UserCreationFailed,
     UserCreationRequested, UserCreationSucceeded,
 };
-
-/// Settings of the gateway.
-#[derive(Clone, Debug, Args)]
-pub struct Settings {
-    #[command(flatten)]
-    service: ServiceSettings,
-    #[command(flatten)]
-    client: web::ClientSettings,
-    #[command(flatten)]
-    peers: api::gateway::PeerSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
-    #[command(flatten)]
-    passwords: PasswordSettings,
-}
 
 messaging::consumes! {
     /// What clients wait for.
@@ -138,7 +122,12 @@ async fn create_order(
     if prefer.respond_async {
         return Ok(api::order::accepted(request_id, &prefer));
     }
-    match web::in_time(answer_by, &gateway.shutdown, processed(&mut answers)).await {
+    // Whichever message of the same request led to it.
+    let processed = answers.find_map(|event| match event.message {
+        Incoming::OrderProcessed(order) => Some(order),
+        _ => None,
+    });
+    match web::in_time(answer_by, &gateway.shutdown, processed).await {
         // The order that the key named before.
         Some(order) if order.user_id != asked.user_id || order.price != asked.price => {
             Err(ApiError::KeyReused.into())
@@ -153,17 +142,8 @@ async fn create_order(
     }
 }
 
-/// The end of the order that is waited for: whichever message of the same request led to it.
-async fn processed(answers: &mut Answers<Incoming>) -> OrderProcessed {
-    loop {
-        if let Incoming::OrderProcessed(order) = answers.next().await.message {
-            return order;
-        }
-    }
-}
-
 /// Runs the gateway until it is told to stop.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     let passwords = PasswordHasher::new(&settings.passwords)?;
     let mut service = Service::start("gateway", settings.service).await?;
     let peers = settings.peers.connect(&Client::new(settings.client)?);

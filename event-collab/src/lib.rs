@@ -1,8 +1,8 @@
 //! Choreography with fat events: services tell each other everything that is needed, and keep local replicas of what others
 //! own. Nobody asks anybody.
 //!
-//! Read [`order`] first, then [`billing`] and [`notification`], which hear of it; then `replica` and [`replication`], which are what this
-//! style pays with; then [`gateway`], which turns requests into messages and messages into answers.
+//! Read [`order`] first, then [`billing`] and [`notification`], which hear of it; then `replica` and [`replication`], which are
+//! what this style pays with; then [`gateway`], which turns requests into messages and messages into answers.
 
 use api::docs::document;
 use api::gateway::Peers;
@@ -10,7 +10,7 @@ pub use channels::async_documents;
 use clap::Subcommand;
 use futures_util::future::BoxFuture;
 use messaging::{Incoming as _, TopicCommand, Topology};
-use service::ConsumerSettings;
+use service::{ConsumerSettings, GatewaySettings};
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
@@ -27,7 +27,7 @@ pub mod replication;
 #[derive(Clone, Debug, Subcommand)]
 pub enum Service {
     /// The one address clients know; turns requests into messages.
-    Gateway(gateway::Settings),
+    Gateway(GatewaySettings),
     /// Owns orders.
     Order(ConsumerSettings),
     /// Owns users and accounts.

@@ -10,7 +10,7 @@
 //! to know about users it has heard of (see [`replica`]).
 
 use api::docs;
-use domain::{Money, OrderId, Refused, RequestId, Settlement};
+use domain::{Money, OrderId, RequestId, Settlement};
 use messaging::{Cause, Handler, Known, Outgoing, Said};
 use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
@@ -99,20 +99,14 @@ async fn on_withdrawals_processed(
     processed: &[(&Cause, &WithdrawalProcessed)],
     said: &mut Said,
 ) -> Result<(), Failure> {
+    let told = |told: &WithdrawalProcessed| (told.order_id, Settlement::told(told.error.as_ref()));
     let decided: Vec<(OrderId, Settlement)> =
-        processed.iter().map(|(_, processed)| (processed.order_id, settlement(processed))).collect();
+        processed.iter().map(|(_, processed)| told(processed)).collect();
     let settled = store::order::settle_as_decided(tx, &decided).await?;
     for ((cause, _), order) in processed.iter().zip(settled) {
         said.add(cause, order.as_ref().and_then(order_processed));
     }
     Ok(())
-}
-
-fn settlement(processed: &WithdrawalProcessed) -> Settlement {
-    match &processed.error {
-        None => Settlement::Paid,
-        Some(refused) => Settlement::Rejected(refused.code),
-    }
 }
 
 fn withdrawal_requested(order: &Order) -> Outgoing {
@@ -124,10 +118,7 @@ fn withdrawal_requested(order: &Order) -> Outgoing {
 /// The end of an order; `None` while it is pending.
 fn order_processed(order: &Order) -> Option<Outgoing> {
     let Order { id, user_id, price, status, version, .. } = *order;
-    let error = match order.settlement()? {
-        Settlement::Paid => None,
-        Settlement::Rejected(refusal) => Some(Refused::from(refusal)),
-    };
+    let error = order.settlement()?.refused();
     let message = OrderProcessed { user_id, order_id: id, price: Money(price), status, error };
     Some(Outgoing::new(user_id, format_args!("order/{id}"), &message).version(version))
 }

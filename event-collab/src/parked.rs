@@ -42,9 +42,7 @@ impl Unaddressed {
 
 /// Keeps `emails` until their users are known.
 async fn park(tx: &mut PgConnection, emails: &[Unaddressed]) -> Result<(), Failure> {
-    for Unaddressed { order_id, user_id, .. } in emails {
-        tracing::info!(order = order_id.0, user = user_id.0, "an email waits for its address");
-    }
+    tracing::info!(emails = emails.len(), "wait for the addresses of their users");
     sqlx::query(
         "insert into parked_emails (order_id, user_id, request_id, title, message, traceparent)
          select order_id, user_id, request_id, title, message, traceparent

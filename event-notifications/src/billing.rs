@@ -17,13 +17,12 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::put;
 use clap::Args;
-use domain::{Money, Operation, Profile, Refused, RequestId, UserId};
+use domain::{Amount, Money, OrderId, Profile, Refused, RequestId, UserId};
 use http::HeaderMap;
 use messaging::{Cause, Event, Handler, Known, Outbox, Outgoing, Said};
 use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
-use store::Once;
-use store::billing::{Deposit, Withdrawal};
+use store::billing::Deposit;
 use utoipa_axum::router::OpenApiRouter;
 use web::{Client, Json, Path, Peer, RequestContext};
 
@@ -147,23 +146,13 @@ async fn on_withdrawals_requested(
         return Ok(());
     }
     fail::fail_point!("billing::withdrawal_received");
-    let wanted: Vec<(RequestId, Withdrawal)> = requested
+    let asked: Vec<(RequestId, OrderId, UserId, Amount)> = requested
         .iter()
-        .map(|(cause, order)| {
-            let key = RequestId::derive(Operation::PayOrder, &cause.correlation_id.to_string());
-            let Order { id, user_id, price: amount, .. } = **order;
-            (key, Withdrawal { user_id, amount, order_id: Some(id) })
-        })
+        .map(|(cause, order)| (RequestId(cause.correlation_id), order.id, order.user_id, order.price))
         .collect();
-    for ((cause, order), decided) in requested.iter().zip(store::billing::withdraw_all(tx, &wanted).await?) {
+    for ((cause, order), refused) in requested.iter().zip(store::billing::pay_orders(tx, &asked).await?) {
         let Order { id, user_id, .. } = **order;
-        let error = match decided {
-            Once::Done(outcome) | Once::Repeated(outcome) => outcome.err().map(Refused::from),
-            Once::Reused => {
-                return Err(Failure::Impossible(format!("order {id} asks for other money than before")));
-            }
-        };
-        let message = WithdrawalProcessed { order_id: id, error };
+        let message = WithdrawalProcessed { order_id: id, error: refused.map(Refused::from) };
         said.add(cause, Outgoing::new(user_id, format_args!("order/{id}"), &message));
     }
     Ok(())

@@ -5,16 +5,15 @@
 
 use api::docs;
 use api::gateway::Peers;
-use api::password::{PasswordHasher, PasswordSettings};
+use api::password::PasswordHasher;
 use api::types::{AccountBalance, CreateOrderRequest, CreateUserRequest, DepositRequest, Order};
 use api::{ApiError, IdempotencyKey, Prefer};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use clap::Args;
 use domain::{Balance, Money, Operation, RequestId, Settlement, UserId};
 use messaging::{Answers, HandlerError as _, Outgoing, Requests};
-use service::{Failure, Service, ServiceSettings};
+use service::{Failure, GatewaySettings, Service};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,21 +24,6 @@ use crate::messages::{
     DepositProcessed, DepositRequested, OrderCreationRequested, OrderProcessed, TYPES, UserCreationProcessed,
     UserCreationRequested,
 };
-
-/// Settings of the gateway.
-#[derive(Clone, Debug, Args)]
-pub struct Settings {
-    #[command(flatten)]
-    service: ServiceSettings,
-    #[command(flatten)]
-    client: web::ClientSettings,
-    #[command(flatten)]
-    peers: api::gateway::PeerSettings,
-    #[command(flatten)]
-    kafka: messaging::KafkaSettings,
-    #[command(flatten)]
-    passwords: PasswordSettings,
-}
 
 messaging::consumes! {
     /// What clients wait for.
@@ -158,14 +142,15 @@ async fn create_order(
 impl Gateway {
     /// The end of the order that is waited for: whichever message of the same request led to it.
     async fn processed(&self, answers: &mut Answers<Incoming>) -> Option<Order> {
-        loop {
-            let event = answers.next().await;
-            if let Incoming::OrderProcessed(OrderProcessed { order_id }) = event.message {
-                let ask = || calls::find_order(&self.peers.order, order_id, &event);
-                let order = web::ask_until_answered(ask, Failure::is_transient).await;
-                return order.inspect_err(|error| tracing::warn!(%error, "an outcome cannot be read")).ok();
-            }
-        }
+        let (order_id, event) = answers
+            .find_map(|event| match event.message {
+                Incoming::OrderProcessed(OrderProcessed { order_id }) => Some((order_id, event)),
+                _ => None,
+            })
+            .await;
+        let ask = || calls::find_order(&self.peers.order, order_id, &event);
+        let order = web::ask_until_answered(ask, Failure::is_transient).await;
+        order.inspect_err(|error| tracing::warn!(%error, "an outcome cannot be read")).ok()
     }
 
     /// What the account held after a deposit.
@@ -177,7 +162,7 @@ impl Gateway {
 }
 
 /// Runs the gateway until it is told to stop.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     let passwords = PasswordHasher::new(&settings.passwords)?;
     let mut service = Service::start("gateway", settings.service).await?;
     let peers = settings.peers.connect(&Client::new(settings.client)?);

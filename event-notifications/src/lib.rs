@@ -10,6 +10,7 @@ pub use channels::async_documents;
 use clap::Subcommand;
 use futures_util::future::BoxFuture;
 use messaging::{Incoming as _, TopicCommand, Topology};
+use service::GatewaySettings;
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
@@ -24,7 +25,7 @@ pub mod order;
 #[derive(Clone, Debug, Subcommand)]
 pub enum Service {
     /// The one address clients know; turns requests into messages.
-    Gateway(gateway::Settings),
+    Gateway(GatewaySettings),
     /// Owns orders.
     Order(order::Settings),
     /// Owns users and accounts.

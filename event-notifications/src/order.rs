@@ -121,20 +121,14 @@ async fn on_withdrawals_processed(
     processed: &[(&Cause, &WithdrawalProcessed)],
     said: &mut Said,
 ) -> Result<(), Failure> {
+    let told = |told: &WithdrawalProcessed| (told.order_id, Settlement::told(told.error.as_ref()));
     let decided: Vec<(OrderId, Settlement)> =
-        processed.iter().map(|(_, processed)| (processed.order_id, settlement(processed))).collect();
+        processed.iter().map(|(_, processed)| told(processed)).collect();
     let settled = store::order::settle_as_decided(tx, &decided).await?;
     for ((cause, _), order) in processed.iter().zip(settled) {
         said.add(cause, order.as_ref().and_then(order_processed));
     }
     Ok(())
-}
-
-fn settlement(processed: &WithdrawalProcessed) -> Settlement {
-    match &processed.error {
-        None => Settlement::Paid,
-        Some(refused) => Settlement::Rejected(refused.code),
-    }
 }
 
 fn withdrawal_requested(order: &Order) -> Outgoing {

@@ -159,6 +159,7 @@ impl From<WithdrawError> for ApiError {
     fn from(error: WithdrawError) -> Self {
         match error {
             WithdrawError::OrderAlreadyCharged(order) => Self::OrderAlreadyCharged(order),
+            WithdrawError::OtherMoney(_) => Self::KeyReused,
             WithdrawError::Store(error) => error.into(),
         }
     }

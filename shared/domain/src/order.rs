@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Refused;
+
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
@@ -77,6 +79,16 @@ impl Settlement {
         }
     }
 
+    /// Why the order is rejected, as messages tell it; `None` for a paid one.
+    pub fn refused(self) -> Option<Refused<Refusal>> {
+        self.status_and_reason().1.map(Refused::from)
+    }
+
+    /// The decision that a message tells: whether the money was refused.
+    pub fn told(refused: Option<&Refused<Refusal>>) -> Self {
+        refused.map_or(Self::Paid, |refused| Self::Rejected(refused.code))
+    }
+
     /// The decision that a stored status and reason stand for; `None` while pending.
     pub fn of(status: OrderStatus, reason: Option<Refusal>) -> Option<Self> {
         match (status, reason) {
@@ -98,5 +110,12 @@ mod tests {
             assert_eq!(Settlement::of(status, reason), Some(settlement));
         }
         assert_eq!(Settlement::of(OrderStatus::Pending, None), None);
+    }
+
+    #[test]
+    fn a_settlement_survives_being_told() {
+        for settlement in [Settlement::Paid, Settlement::Rejected(Refusal::InsufficientFunds)] {
+            assert_eq!(Settlement::told(settlement.refused().as_ref()), settlement);
+        }
     }
 }

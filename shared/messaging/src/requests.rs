@@ -105,8 +105,12 @@ impl<M> Answers<M> {
         self.waiting.answer_to(self.request).await
     }
 
-    /// The next message about the request, whatever caused it: also one that a repeat of the request led to.
-    pub async fn next(&mut self) -> Event<M> {
-        self.waiting.next().await
+    /// The first message about the request that `choose` takes, whatever caused it: also one that a repeat of the request led to.
+    pub async fn find_map<T>(&mut self, choose: impl Fn(Event<M>) -> Option<T>) -> T {
+        loop {
+            if let Some(chosen) = choose(self.waiting.next().await) {
+                return chosen;
+            }
+        }
     }
 }

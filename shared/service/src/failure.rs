@@ -43,7 +43,7 @@ impl From<WithdrawError> for Failure {
     fn from(error: WithdrawError) -> Self {
         match error {
             WithdrawError::Store(error) => error.into(),
-            error @ WithdrawError::OrderAlreadyCharged(_) => Self::Impossible(error.to_string()),
+            error => Self::Impossible(error.to_string()),
         }
     }
 }

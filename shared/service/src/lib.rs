@@ -31,7 +31,7 @@ use web::{Check, DeadlineOf, ListenSettings, ServerSettings};
 #[cfg(feature = "messages")]
 pub use crate::failure::Failure;
 #[cfg(feature = "messages")]
-pub use crate::messages::ConsumerSettings;
+pub use crate::messages::{ConsumerSettings, GatewaySettings};
 use crate::workers::Workers;
 
 /// Settings that every service has.

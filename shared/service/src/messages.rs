@@ -1,10 +1,13 @@
 //! What a service that consumes and says messages has besides.
 
+use api::gateway::PeerSettings;
+use api::password::PasswordSettings;
 use clap::Args;
 use futures_util::future::BoxFuture;
 use messaging::{Consumer, Handler, KafkaSettings, Outbox};
 use sqlx::migrate::Migrator;
 use store::DatabaseSettings;
+use web::ClientSettings;
 
 use crate::{Service, ServiceSettings};
 
@@ -21,6 +24,27 @@ pub struct ConsumerSettings {
     /// Where messages come from and go to.
     #[command(flatten)]
     pub kafka: KafkaSettings,
+}
+
+/// Settings of a gateway that asks by message.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub struct GatewaySettings {
+    /// As every service.
+    #[command(flatten)]
+    pub service: ServiceSettings,
+    /// How others are called.
+    #[command(flatten)]
+    pub client: ClientSettings,
+    /// Where they are.
+    #[command(flatten)]
+    pub peers: PeerSettings,
+    /// Where requests go to and outcomes come from.
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// How passwords are hashed, which must not travel.
+    #[command(flatten)]
+    pub passwords: PasswordSettings,
 }
 
 impl Service {

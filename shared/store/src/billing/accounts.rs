@@ -55,6 +55,9 @@ pub enum WithdrawError {
     /// Another request has charged this order. Only a caller that changes its key between tries sees this.
     #[error("order {0} was charged under another request")]
     OrderAlreadyCharged(OrderId),
+    /// The same request asked for other money for this order before.
+    #[error("order {0} asks for other money than before")]
+    OtherMoney(OrderId),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -174,6 +177,27 @@ pub async fn withdraw_all(
         });
     }
     Ok(outcomes)
+}
+
+/// The money of each of these orders, as [`withdraw_all`] takes it: why not, where it was refused. A repeat is told the same.
+///
+/// # Errors
+/// When a request asks for other money than before; nothing of the batch may be committed then.
+pub async fn pay_orders(
+    conn: &mut PgConnection,
+    asked: &[(RequestId, OrderId, UserId, Amount)],
+) -> Result<Vec<Option<Refusal>>, WithdrawError> {
+    let withdrawal = |&(request, order_id, user_id, amount): &(RequestId, OrderId, UserId, Amount)| {
+        let key = RequestId::derive(Operation::PayOrder, &request.to_string());
+        (key, Withdrawal { user_id, amount, order_id: Some(order_id) })
+    };
+    let wanted: Vec<(RequestId, Withdrawal)> = asked.iter().map(withdrawal).collect();
+    let decided = withdraw_all(conn, &wanted).await?.into_iter().zip(asked);
+    let refused = decided.map(|(outcome, (_, order, ..))| match outcome {
+        Once::Done(outcome) | Once::Repeated(outcome) => Ok(outcome.err()),
+        Once::Reused => Err(WithdrawError::OtherMoney(*order)),
+    });
+    refused.collect()
 }
 
 /// The balance after each withdrawal that could be made together with the others; `None` for the rest.

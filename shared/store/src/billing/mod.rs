@@ -6,7 +6,9 @@ mod accounts;
 mod requests;
 mod users;
 
-pub use accounts::{Deposit, DepositRefusal, WithdrawError, Withdrawal, deposit, withdraw, withdraw_all};
+pub use accounts::{
+    Deposit, DepositRefusal, WithdrawError, Withdrawal, deposit, pay_orders, withdraw, withdraw_all,
+};
 pub use requests::{FinishedRequest, find_request};
 pub use users::{UpdateRefusal, User, find_user, lock_user, register, update_profile};
 
