@@ -47,18 +47,22 @@ pub trait Handler: Send + Sync + 'static {
     /// The messages.
     type Incoming: Incoming;
     /// What has to be found out before a message can be handled; `()` where everything is in the message.
-    type Fact: Send + Sync;
+    type Fact: Default + Send + Sync;
     /// Why handling failed.
     type Error: HandlerError;
 
     /// Whether messages that come again are to be kept from [`Self::handle`]. A handler that can do without says why.
     const INBOX: bool = true;
 
-    /// Finds out what [`Self::handle`] needs: outside of any transaction, since others are asked.
+    /// Finds out what [`Self::handle`] needs: outside of any transaction, since others are asked. Nobody is, where everything is
+    /// in the message.
     fn gather(
         &self,
         event: &Event<Self::Incoming>,
-    ) -> impl Future<Output = Result<Self::Fact, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Fact, Self::Error>> + Send {
+        let _ = event;
+        std::future::ready(Ok(Self::Fact::default()))
+    }
 
     /// Has the effects of a batch of messages, in `tx`, and says what is to be said about them.
     ///
