@@ -12,7 +12,9 @@ mod batch;
 mod client;
 mod consumer;
 mod dead_letter;
+mod envelope;
 mod event;
+mod handler;
 mod inbox;
 mod message;
 mod mistake;
@@ -26,8 +28,10 @@ mod settings;
 mod topics;
 mod trace;
 
-pub use consumer::{Consumer, Handler, HandlerError, Known};
-pub use event::{Cause, EnvelopeError, Event, Metadata};
+pub use consumer::Consumer;
+pub use envelope::{EnvelopeError, Metadata};
+pub use event::{Cause, Event};
+pub use handler::{Handler, HandlerError, Known};
 #[doc(hidden)]
 pub use message::decode;
 pub use message::{Decoded, Incoming, Message, Outgoing};

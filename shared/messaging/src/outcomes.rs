@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::client::Context;
-use crate::event::{Event, Metadata, header};
+use crate::client::{Context, drop_blocking};
+use crate::envelope::{Metadata, header};
+use crate::event::Event;
 use crate::message::{Decoded, Incoming};
 use crate::reading::{assign, extents};
-use crate::relay::drop_blocking;
 use crate::settings::KafkaSettings;
 
 /// The wait before the brokers are asked again where the topics end.
@@ -166,7 +166,7 @@ impl<M> Drop for Waiting<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asyncapi::MessageType;
+    use crate::message::MessageType;
 
     #[derive(Debug)]
     struct Nothing;

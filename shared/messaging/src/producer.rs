@@ -11,7 +11,8 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::client::Context;
-use crate::event::{Cause, Metadata};
+use crate::envelope::Metadata;
+use crate::event::Cause;
 use crate::message::Outgoing;
 use crate::settings::KafkaSettings;
 use crate::trace;

@@ -13,9 +13,8 @@ use rdkafka::message::OwnedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::batch::read;
 use crate::client::Context;
-use crate::event::Event;
+use crate::event::{Event, read};
 use crate::message::Incoming;
 use crate::settings::KafkaSettings;
 
