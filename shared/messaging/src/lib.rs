@@ -23,6 +23,7 @@ mod outcomes;
 mod producer;
 mod reading;
 mod relay;
+mod renewed;
 mod replay;
 mod settings;
 mod topics;
