@@ -14,6 +14,7 @@ mod outbox;
 mod outbox_faults;
 mod outcomes;
 mod rebalances;
+mod refusals;
 mod replay;
 mod topics;
 mod wire;
