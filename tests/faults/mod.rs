@@ -6,6 +6,7 @@ mod barrier;
 mod checker;
 mod crashes;
 mod database;
+mod growth;
 mod mail;
 mod messages;
 mod mistakes;
@@ -23,6 +24,7 @@ pub fn register(suite: &mut Suite) {
     mistakes::register(suite);
     asking::register(suite);
     replicas::register(suite);
+    growth::register(suite);
     database::register(suite);
     checker::register(suite);
     smuggling::register(suite);

@@ -9,12 +9,11 @@ use sqlx::Connection as _;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-use crate::consumer::{Consumer, Handler, HandlerError, Known};
-use crate::event::{Cause, EnvelopeError, Event, Metadata, header};
+use crate::event::{Cause, Event, read};
+use crate::handler::{Handler, HandlerError, Known};
 use crate::inbox;
-use crate::message::{Decoded, Incoming};
 use crate::mistake;
-use crate::outbox::{self, Said};
+use crate::outbox::{self, Outbox, Said};
 use crate::trace;
 
 /// Messages about which questions are asked at the same time, before the transaction. A batch in which each takes as long as it
@@ -52,30 +51,29 @@ struct Ready<'a, H: Handler> {
 /// A message that can never be handled, and why.
 pub(crate) type Poison<'a> = (&'a OwnedMessage, String);
 
+/// Who handles batches: the part of a consumer that knows nothing of Kafka.
+pub(crate) struct Processor<H> {
+    /// Names the consumer: its group, its inbox and its dead letters.
+    pub(crate) name: &'static str,
+    pub(crate) handler: H,
+    pub(crate) outbox: Outbox,
+}
+
 /// A batch of one consumer.
 pub(crate) struct Batch<'a, H: Handler> {
-    consumer: &'a Consumer<H>,
+    processor: &'a Processor<H>,
     items: Vec<Item<'a, H>>,
     poison: Vec<Poison<'a>>,
 }
 
-/// A message is no message.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
-    #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
-    #[error("the body violates the schema of {0}: {1}")]
-    Body(String, serde_json::Error),
-}
-
 impl<'a, H: Handler> Batch<'a, H> {
     /// Reads `messages`, and leaves out what is meant for others.
-    pub(crate) fn sort(consumer: &'a Consumer<H>, messages: &'a [Received]) -> Self {
-        let mut batch = Self { consumer, items: Vec::new(), poison: Vec::new() };
+    pub(crate) fn sort(processor: &'a Processor<H>, messages: &'a [Received]) -> Self {
+        let mut batch = Self { processor, items: Vec::new(), poison: Vec::new() };
         for Received { raw, at } in messages {
             match read(raw, *at) {
                 Ok(Some(event)) => {
-                    let span = trace::process_span(&event.metadata, raw.topic(), consumer.name);
+                    let span = trace::process_span(&event.metadata, raw.topic(), processor.name);
                     batch.items.push(Item { raw, event, span });
                 }
                 Ok(None) => {}
@@ -90,7 +88,7 @@ impl<'a, H: Handler> Batch<'a, H> {
     /// # Errors
     /// When something is away: none of them, or only some, had their effect, and all may be handled again.
     pub(crate) async fn handle(self) -> anyhow::Result<Vec<Poison<'a>>> {
-        let Self { consumer, items, mut poison } = self;
+        let Self { processor, items, mut poison } = self;
         let mut ready: Vec<Ready<'a, H>> = Vec::with_capacity(items.len());
         let mut items = items.into_iter();
         loop {
@@ -99,7 +97,7 @@ impl<'a, H: Handler> Batch<'a, H> {
                 break;
             }
             let asked =
-                some.iter().map(|item| consumer.handler.gather(&item.event).instrument(item.span.clone()));
+                some.iter().map(|item| processor.handler.gather(&item.event).instrument(item.span.clone()));
             let facts = join_all(asked).await;
             for (Item { raw, event, span }, fact) in some.into_iter().zip(facts) {
                 match fact {
@@ -113,13 +111,13 @@ impl<'a, H: Handler> Batch<'a, H> {
             }
         }
         fail::fail_point!("messaging::gathered");
-        match transact(consumer, &ready).await {
+        match transact(processor, &ready).await {
             Ok(()) => {}
             Err(error) if error.is_transient() => return Err(error.into()),
             // One by one: in its own transaction the bad one is alone.
             Err(_) => {
                 for one in ready.chunks(1) {
-                    match transact(consumer, one).await {
+                    match transact(processor, one).await {
                         Ok(()) => {}
                         Err(error) if error.is_transient() => return Err(error.into()),
                         Err(error) => poison.push((one[0].raw, chain(&error))),
@@ -132,11 +130,11 @@ impl<'a, H: Handler> Batch<'a, H> {
 }
 
 /// The effects of `ready` and what is to be said about them: in one transaction.
-async fn transact<H: Handler>(consumer: &Consumer<H>, ready: &[Ready<'_, H>]) -> Result<(), H::Error> {
+async fn transact<H: Handler>(processor: &Processor<H>, ready: &[Ready<'_, H>]) -> Result<(), H::Error> {
     if ready.is_empty() {
         return Ok(());
     }
-    let Consumer { name, handler, outbox, .. } = consumer;
+    let Processor { name, handler, outbox } = processor;
     trace::link_batch(ready.iter().map(|it| &it.span));
     let mut conn = outbox.pool.acquire().await?;
     let mut tx = conn.begin().await?;
@@ -174,29 +172,6 @@ async fn transact<H: Handler>(consumer: &Consumer<H>, ready: &[Ready<'_, H>]) ->
 
 fn count(messages: usize) -> u64 {
     u64::try_from(messages).unwrap_or(u64::MAX)
-}
-
-/// The event that a message is; `None` for one that is not for this consumer.
-pub(crate) fn read<M: Incoming>(
-    raw: &OwnedMessage,
-    received_at: Instant,
-) -> Result<Option<Event<M>>, Unreadable> {
-    let missing = EnvelopeError::Missing("ce_type");
-    let Some(headers) = raw.headers() else { return Err(missing.into()) };
-    let kind = header(headers, "ce_type").ok_or(missing)?;
-    match M::decode(kind, raw.payload().unwrap_or_default()) {
-        Decoded::Message(message) => {
-            Ok(Some(Event { metadata: Metadata::from_headers(headers)?, received_at, message }))
-        }
-        Decoded::NotOurs => Ok(None),
-        Decoded::Unknown => {
-            metrics::counter!("messaging_unknown_types_total", "topic" => raw.topic().to_owned())
-                .increment(1);
-            tracing::debug!(topic = raw.topic(), kind, "a message of an unknown type is skipped");
-            Ok(None)
-        }
-        Decoded::Invalid(error) => Err(Unreadable::Body(kind.to_owned(), error)),
-    }
 }
 
 /// An error with its causes, in one line.

@@ -118,3 +118,8 @@ impl ConsumerContext for Context {
         }
     }
 }
+
+/// Ends a client off the runtime's threads: librdkafka joins threads of its own there.
+pub(crate) fn drop_blocking<T: Send + 'static>(client: T) {
+    tokio::task::spawn_blocking(move || drop(client));
+}

@@ -8,7 +8,6 @@
 //! be handled goes to the dead letter topic, alone: its neighbours in the batch are handled as if it had not been there.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -18,19 +17,17 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use sqlx::postgres::PgConnection;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Batch, Received};
-use crate::client::Context;
+use crate::batch::{Batch, Processor, Received};
+use crate::client::{Context, drop_blocking};
 use crate::dead_letter::DeadLetters;
-use crate::event::{Cause, Event};
+use crate::handler::Handler;
 use crate::inbox;
-use crate::message::Incoming;
-use crate::outbox::{Outbox, Said};
-use crate::relay::drop_blocking;
+use crate::message::Incoming as _;
+use crate::outbox::Outbox;
 
 /// Messages that are handled in one transaction, at most.
 const BATCH_MAX: usize = 200;
@@ -42,65 +39,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// How long a member may take to leave its group and to commit what it has stored.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 
-/// What a service does with the messages it consumes.
-pub trait Handler: Send + Sync + 'static {
-    /// The messages.
-    type Incoming: Incoming;
-    /// What has to be found out before a message can be handled; `()` where everything is in the message.
-    type Fact: Default + Send + Sync;
-    /// Why handling failed.
-    type Error: HandlerError;
-
-    /// Whether messages that come again are to be kept from [`Self::handle`]. A handler that can do without says why.
-    const INBOX: bool = true;
-
-    /// Finds out what [`Self::handle`] needs: outside of any transaction, since others are asked. Nobody is, where everything is
-    /// in the message.
-    fn gather(
-        &self,
-        event: &Event<Self::Incoming>,
-    ) -> impl Future<Output = Result<Self::Fact, Self::Error>> + Send {
-        let _ = event;
-        std::future::ready(Ok(Self::Fact::default()))
-    }
-
-    /// Has the effects of a batch of messages, in `tx`, and says what is to be said about them.
-    ///
-    /// The messages of one partition are in their order. Where one of them cannot be handled, all are handed over again one by
-    /// one, each in a transaction of its own.
-    fn handle(
-        &self,
-        tx: &mut PgConnection,
-        batch: &[&Known<Self::Incoming, Self::Fact>],
-        said: &mut Said,
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
-
-    /// The effects of a batch are committed.
-    fn committed(&self) {}
-}
-
-/// A message that is to be handled, with what had to be found out about it.
-pub struct Known<M, F> {
-    /// What it says, with its envelope.
-    pub event: Event<M>,
-    /// What [`Handler::gather`] found.
-    pub fact: F,
-    /// For what is said about it.
-    pub cause: Cause,
-}
-
-/// Why a handler failed, and what to do about it.
-pub trait HandlerError: std::error::Error + From<sqlx::Error> + Send + Sync + 'static {
-    /// Whether the same message may be handled later. Otherwise it is a dead letter.
-    fn is_transient(&self) -> bool;
-}
-
 /// A member of a consumer group.
 pub struct Consumer<H: Handler> {
-    /// Names the group, the inbox and the dead letters.
-    pub(crate) name: &'static str,
-    pub(crate) handler: H,
-    pub(crate) outbox: Outbox,
+    processor: Processor<H>,
     dead_letters: DeadLetters,
     kafka: StreamConsumer<Context>,
 }
@@ -118,7 +59,7 @@ impl<H: Handler> Consumer<H> {
             H::Incoming::topics().into_iter().map(|topic| settings.topic(topic)).collect();
         kafka.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).context("KAFKA_*")?;
         let dead_letters = DeadLetters::new(name, settings)?;
-        Ok(Self { name, handler, outbox, dead_letters, kafka })
+        Ok(Self { processor: Processor { name, handler, outbox }, dead_letters, kafka })
     }
 
     /// Consumes until `shutdown`; finishes the batch it is at, and commits.
@@ -130,12 +71,12 @@ impl<H: Handler> Consumer<H> {
         let outcome = loop {
             // Asked for, since it is told but once, and perhaps where other errors are passed over.
             if let Some((_, reason)) = self.kafka.client().fatal_error() {
-                break Err(anyhow!("the consumer {} cannot go on: {reason}", self.name));
+                break Err(anyhow!("the consumer {} cannot go on: {reason}", self.processor.name));
             }
             let first = tokio::select! {
                 message = self.kafka.recv() => message,
                 _ = purge.tick() => {
-                    if inbox::purge(&self.outbox.pool, self.name).await {
+                    if inbox::purge(&self.processor.outbox.pool, self.processor.name).await {
                         purge.reset_after(inbox::PURGE_PAUSE);
                     }
                     continue;
@@ -154,7 +95,7 @@ impl<H: Handler> Consumer<H> {
                 break Ok(());
             }
         };
-        leave(self.name, self.kafka).await;
+        leave(self.processor.name, self.kafka).await;
         drop_blocking(self.dead_letters);
         outcome
     }
@@ -170,9 +111,9 @@ impl<H: Handler> Consumer<H> {
             )
         );
         if is_missing {
-            tracing::warn!(consumer = self.name, %error, "nothing can be consumed");
+            tracing::warn!(consumer = self.processor.name, %error, "nothing can be consumed");
         } else {
-            tracing::debug!(consumer = self.name, %error, "polling");
+            tracing::debug!(consumer = self.processor.name, %error, "polling");
         }
     }
 
@@ -208,9 +149,9 @@ impl<H: Handler> Consumer<H> {
                 }
                 Err(error) => error,
             };
-            metrics::counter!("messaging_retries_total", "consumer" => self.name).increment(1);
+            metrics::counter!("messaging_retries_total", "consumer" => self.processor.name).increment(1);
             tracing::warn!(
-                consumer = self.name,
+                consumer = self.processor.name,
                 messages = messages.len(),
                 error = format!("{error:#}"),
                 "will try again"
@@ -228,7 +169,7 @@ impl<H: Handler> Consumer<H> {
     }
 
     async fn handle(&self, messages: &[Received]) -> anyhow::Result<()> {
-        let batch = Batch::sort(self, messages);
+        let batch = Batch::sort(&self.processor, messages);
         let poison = batch.handle().await?;
         for (message, error) in poison {
             self.dead_letters.put_aside(message, &error).await?;
@@ -253,7 +194,7 @@ impl<H: Handler> Consumer<H> {
                     }
                 }
                 if let Err(error) = self.kafka.pause(&ours) {
-                    tracing::debug!(consumer = self.name, %error, "pausing");
+                    tracing::debug!(consumer = self.processor.name, %error, "pausing");
                 }
                 let is_ours = |Received { raw, .. }: &Received| {
                     ours.find_partition(raw.topic(), raw.partition()).is_some()
@@ -262,7 +203,7 @@ impl<H: Handler> Consumer<H> {
             }
             match timeout_at(until, self.kafka.recv()).await {
                 Ok(Ok(message)) => messages.push(Received::now(message.detach())),
-                Ok(Err(error)) => tracing::debug!(consumer = self.name, %error, "polling"),
+                Ok(Err(error)) => tracing::debug!(consumer = self.processor.name, %error, "polling"),
                 Err(_) => return,
             }
         }
@@ -274,7 +215,7 @@ impl<H: Handler> Consumer<H> {
         if paused.count() > 0
             && let Err(error) = self.kafka.resume(paused)
         {
-            tracing::debug!(consumer = self.name, %error, "resuming");
+            tracing::debug!(consumer = self.processor.name, %error, "resuming");
         }
     }
 
@@ -292,7 +233,7 @@ impl<H: Handler> Consumer<H> {
                 .and_then(|()| self.kafka.store_offsets(&list));
             if let Err(error) = stored {
                 // Revoked meanwhile: whoever has it now meets these messages again, and the inbox knows them.
-                tracing::debug!(consumer = self.name, topic, partition, %error, "the offset is not ours to store");
+                tracing::debug!(consumer = self.processor.name, topic, partition, %error, "the offset is not ours to store");
             }
         }
         fail::fail_point!("messaging::offset_stored");

@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use rdkafka::Message as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::FutureRecord;
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::client::Context;
+use crate::renewed::RenewedProducer;
 use crate::settings::KafkaSettings;
 
 /// How long Kafka may take to take one. The consumer waits for it, and tries again if it fails.
@@ -28,15 +28,12 @@ const ERROR_BYTES_MAX: usize = 1000;
 pub(crate) struct DeadLetters {
     consumer: &'static str,
     settings: KafkaSettings,
-    kafka: FutureProducer<Context>,
+    kafka: RenewedProducer,
 }
 
 impl DeadLetters {
     pub(crate) fn new(consumer: &'static str, settings: &KafkaSettings) -> anyhow::Result<Self> {
-        let kafka = settings
-            .producer(Some(DELIVERY_MAX))
-            .create_with_context(Context::default())
-            .context("KAFKA_*")?;
+        let kafka = RenewedProducer::new(settings.producer(Some(DELIVERY_MAX))).context("KAFKA_*")?;
         Ok(Self { consumer, settings: settings.clone(), kafka })
     }
 
@@ -81,7 +78,7 @@ impl DeadLetters {
         let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic).headers(headers);
         // As it came: no key is not an empty key.
         (record.key, record.payload) = (key, payload);
-        self.kafka.send(record, DELIVERY_MAX).await.map(drop).map_err(|(error, _)| error)
+        self.kafka.client()?.send(record, DELIVERY_MAX).await.map(drop).map_err(|(error, _)| error)
     }
 }
 

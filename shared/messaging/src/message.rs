@@ -2,11 +2,9 @@
 
 use std::fmt::Display;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use crate::asyncapi::MessageType;
 
 /// A message of a style. Implemented by [`messages!`](crate::messages).
 pub trait Message: Serialize + DeserializeOwned + JsonSchema {
@@ -14,6 +12,21 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema {
     const TYPE: &'static str;
     /// Where it is published.
     const TOPIC: &'static str;
+}
+
+/// A message type, as documents describe it.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageType {
+    pub(crate) kind: &'static str,
+    pub(crate) topic: &'static str,
+    pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl MessageType {
+    /// `M`
+    pub fn of<M: Message>() -> Self {
+        Self { kind: M::TYPE, topic: M::TOPIC, schema: SchemaGenerator::subschema_for::<M> }
+    }
 }
 
 /// What a consumer handles: some of its style's messages. Implemented by [`consumes!`](crate::consumes).

@@ -2,6 +2,7 @@
 //! its correlation id. Every replica reads everything; only the one that holds the waiting client acts.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,15 +11,17 @@ use rdkafka::Message as _;
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
+use tokio::task::coop::consume_budget;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::client::Context;
-use crate::event::{Event, Metadata, header};
+use crate::client::{Context, drop_blocking};
+use crate::envelope::{Metadata, header};
+use crate::event::Event;
 use crate::message::{Decoded, Incoming};
-use crate::reading::{assign, extents};
-use crate::relay::drop_blocking;
+use crate::reading::{assign, assign_added, extents};
 use crate::settings::KafkaSettings;
 
 /// The wait before the brokers are asked again where the topics end.
@@ -70,17 +73,14 @@ impl<M: Incoming> Outcomes<M> {
         settings: KafkaSettings,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Some(kafka) = self.start(&settings, &shutdown).await? else { return Ok(()) };
+        let topics: Vec<String> = M::topics().into_iter().map(|topic| settings.topic(topic)).collect();
+        let Some(kafka) = self.start(&settings, &topics, &shutdown).await? else { return Ok(()) };
+        let kafka = Arc::new(kafka);
         self.reading.store(true, Ordering::Release);
-        loop {
-            tokio::select! {
-                message = kafka.recv() => match message {
-                    Ok(message) => self.deliver(&message),
-                    // It goes on where it was when the brokers are back.
-                    Err(error) => tracing::debug!(%error, "reading outcomes"),
-                },
-                () = shutdown.cancelled() => break,
-            }
+        tokio::select! {
+            never = self.deliver_from(&kafka) => match never {},
+            never = follow_growth(&kafka, &settings, &topics) => match never {},
+            () = shutdown.cancelled() => {}
         }
         drop_blocking(kafka);
         Ok(())
@@ -90,12 +90,12 @@ impl<M: Incoming> Outcomes<M> {
     async fn start(
         &self,
         settings: &KafkaSettings,
+        topics: &[String],
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Option<StreamConsumer<Context>>> {
-        let topics: Vec<String> = M::topics().into_iter().map(|topic| settings.topic(topic)).collect();
         loop {
-            let (kafka, wanted) = (settings.lone_reader("gateway", "latest")?, topics.clone());
-            let assigned = tokio::task::spawn_blocking(move || {
+            let (kafka, wanted) = (settings.lone_reader("gateway", "latest")?, topics.to_vec());
+            let assigned = spawn_blocking(move || {
                 let outcome = extents(&kafka, &wanted).and_then(|ends| assign(&kafka, &ends, |end| end.high));
                 outcome.map(|()| kafka)
             });
@@ -104,6 +104,19 @@ impl<M: Incoming> Outcomes<M> {
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "outcomes cannot be read yet"),
             }
             tokio::select! { () = tokio::time::sleep(RETRY) => {}, () = shutdown.cancelled() => return Ok(None) }
+        }
+    }
+
+    /// Delivers what comes.
+    async fn deliver_from(&self, kafka: &StreamConsumer<Context>) -> Infallible {
+        loop {
+            match kafka.recv().await {
+                Ok(message) => self.deliver(&message),
+                // It goes on where it was when the brokers are back.
+                Err(error) => tracing::debug!(%error, "reading outcomes"),
+            }
+            // The client does not know tokio's budget: while there is always one more, nobody else would have a turn.
+            consume_budget().await;
         }
     }
 
@@ -127,6 +140,28 @@ impl<M: Incoming> Outcomes<M> {
 
     fn lock(&self) -> MutexGuard<'_, Waiters<M>> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has `kafka` read the partitions that are added to `topics`, within the time that all clients may take to know of them.
+async fn follow_growth(
+    kafka: &Arc<StreamConsumer<Context>>,
+    settings: &KafkaSettings,
+    topics: &[String],
+) -> Infallible {
+    let mut looks = interval(Duration::from_millis(settings.kafka_metadata_refresh_ms.into()));
+    // The brokers may have taken long to answer.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let (client, topics) = (Arc::clone(kafka), topics.to_vec());
+        match spawn_blocking(move || assign_added(&client, &topics)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(partitions)) => tracing::info!(partitions, "outcomes are read from new partitions too"),
+            // Asked again soon: brokers may be away.
+            Ok(Err(error)) => tracing::debug!(error = format!("{error:#}"), "looking for new partitions"),
+            Err(error) => tracing::debug!(%error, "looking for new partitions"),
+        }
     }
 }
 
@@ -166,7 +201,7 @@ impl<M> Drop for Waiting<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asyncapi::MessageType;
+    use crate::message::MessageType;
 
     #[derive(Debug)]
     struct Nothing;

@@ -1,5 +1,6 @@
 //! Publishing without a table in between: for those that keep no state, the gateways.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -11,8 +12,10 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::client::Context;
-use crate::event::{Cause, Metadata};
+use crate::envelope::Metadata;
+use crate::event::Cause;
 use crate::message::Outgoing;
+use crate::renewed::RenewedProducer;
 use crate::settings::KafkaSettings;
 use crate::trace;
 
@@ -26,7 +29,7 @@ const ACKNOWLEDGED_MIN: Duration = Duration::from_millis(500);
 pub struct Producer {
     source: &'static str,
     settings: KafkaSettings,
-    kafka: FutureProducer<Context>,
+    kafka: Arc<RenewedProducer>,
 }
 
 /// Kafka has not acknowledged a message in time. It may have it all the same.
@@ -44,8 +47,8 @@ impl Producer {
     /// # Errors
     /// When a setting is wrong.
     pub fn new(source: &'static str, settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        let kafka = settings.producer(Some(ACKNOWLEDGED_MAX)).create_with_context(Context::default())?;
-        Ok(Self { source, settings: settings.clone(), kafka })
+        let kafka = RenewedProducer::new(settings.producer(Some(ACKNOWLEDGED_MAX)))?;
+        Ok(Self { source, settings: settings.clone(), kafka: Arc::new(kafka) })
     }
 
     /// Publishes `message` and waits for the acknowledgement, until `by`; says under which id it went.
@@ -70,7 +73,10 @@ impl Producer {
             traceparent: cause.traceparent.clone(),
         };
         let topic = self.settings.topic(message.topic);
-        let delivery = send(&self.kafka, &topic, metadata.clone(), &message.key, &message.payload);
+        let delivery = self
+            .kafka
+            .client()
+            .and_then(|kafka| send(&kafka, &topic, metadata.clone(), &message.key, &message.payload));
         match delivery {
             Ok(acknowledged) => {
                 let by = by.max(Instant::now() + ACKNOWLEDGED_MIN);

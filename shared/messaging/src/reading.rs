@@ -10,12 +10,12 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::batch::read;
 use crate::client::Context;
-use crate::event::Event;
+use crate::event::{Event, read};
 use crate::message::Incoming;
 use crate::settings::KafkaSettings;
 
@@ -43,20 +43,43 @@ pub struct Extent {
 pub(crate) fn extents(kafka: &StreamConsumer<Context>, topics: &[String]) -> anyhow::Result<Vec<Extent>> {
     let mut extents = Vec::new();
     for topic in topics {
-        let metadata = kafka.fetch_metadata(Some(topic), ANSWER_MAX).context("asking for the partitions")?;
-        let found = metadata.topics().first().with_context(|| format!("there is no topic {topic}"))?;
-        if let Some(error) = found.error() {
-            let error = KafkaError::MetadataFetch(error.into());
-            return Err(error).with_context(|| format!("there is no topic {topic} to read"));
-        }
-        for partition in found.partitions() {
+        for partition in partitions(kafka, topic)? {
             let (low, high) = kafka
-                .fetch_watermarks(topic, partition.id(), ANSWER_MAX)
-                .with_context(|| format!("asking how far {topic}/{} reaches", partition.id()))?;
-            extents.push(Extent { topic: topic.clone(), partition: partition.id(), low, high });
+                .fetch_watermarks(topic, partition, ANSWER_MAX)
+                .with_context(|| format!("asking how far {topic}/{partition} reaches"))?;
+            extents.push(Extent { topic: topic.clone(), partition, low, high });
         }
     }
     Ok(extents)
+}
+
+/// Has `kafka` read on in the partitions that were added to `topics` (whole names), from their beginning: somebody has written to
+/// them before we knew. Says how many. Blocks.
+pub(crate) fn assign_added(kafka: &StreamConsumer<Context>, topics: &[String]) -> anyhow::Result<usize> {
+    let assigned = kafka.assignment().context("asking for the assignment")?;
+    let mut added = TopicPartitionList::new();
+    for topic in topics {
+        for partition in partitions(kafka, topic)? {
+            if assigned.find_partition(topic, partition).is_none() {
+                added.add_partition_offset(topic, partition, Offset::Offset(0))?;
+            }
+        }
+    }
+    if added.count() > 0 {
+        kafka.incremental_assign(&added).context("assigning new partitions")?;
+    }
+    Ok(added.count())
+}
+
+/// The partitions of `topic` (its whole name), as the brokers know them now. Blocks.
+fn partitions(kafka: &StreamConsumer<Context>, topic: &str) -> anyhow::Result<Vec<i32>> {
+    let metadata = kafka.fetch_metadata(Some(topic), ANSWER_MAX).context("asking for the partitions")?;
+    let found = metadata.topics().first().with_context(|| format!("there is no topic {topic}"))?;
+    if let Some(error) = found.error() {
+        let error = KafkaError::MetadataFetch(error.into());
+        return Err(error).with_context(|| format!("there is no topic {topic} to read"));
+    }
+    Ok(found.partitions().iter().map(MetadataPartition::id).collect())
 }
 
 /// A client that reads `extents` from where `from` says.

@@ -15,8 +15,8 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::client::Context;
-use crate::event::Metadata;
+use crate::client::{Context, drop_blocking};
+use crate::envelope::Metadata;
 use crate::outbox::Outbox;
 use crate::producer::send;
 
@@ -320,9 +320,4 @@ fn tell_backlog(messages: i64, age_seconds: f64) {
     #[allow(clippy::cast_precision_loss, reason = "nobody counts past 2^52 rows")]
     metrics::gauge!("messaging_outbox_messages").set(messages as f64);
     metrics::gauge!("messaging_outbox_age_seconds").set(age_seconds);
-}
-
-/// Ends a client off the runtime's threads: librdkafka joins threads of its own there.
-pub(crate) fn drop_blocking<T: Send + 'static>(client: T) {
-    tokio::task::spawn_blocking(move || drop(client));
 }

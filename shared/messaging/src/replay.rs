@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::client::Context;
 use crate::dead_letter::{BODY_BYTES, DELIVERY_MAX, PREFIX, TOPIC};
-use crate::event::header;
+use crate::envelope::header;
 use crate::reading::{Extent, assign, extents};
 use crate::settings::KafkaSettings;
 use crate::topics::Topology;

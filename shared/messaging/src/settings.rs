@@ -21,7 +21,8 @@ pub struct KafkaSettings {
     #[arg(long, env = "KAFKA_PREFIX", default_value = "")]
     pub kafka_prefix: String,
 
-    /// Partitions of a topic that is created. Fixed from then on: another count would send a user's messages elsewhere.
+    /// Partitions of a topic that is created. Choose with room: partitions that are added later send some users' messages
+    /// elsewhere, once.
     #[arg(long, env = "KAFKA_PARTITIONS", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub kafka_partitions: i32,
 
@@ -41,6 +42,16 @@ pub struct KafkaSettings {
     /// in-memory broker does not.
     #[arg(long, env = "KAFKA_FETCH_WAIT_MS", default_value_t = 500)]
     pub kafka_fetch_wait_ms: u32,
+
+    /// How often every client asks which partitions there are, in milliseconds. After that time those that were added are written
+    /// to and read, by all.
+    #[arg(long, env = "KAFKA_METADATA_REFRESH_MS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=300_000))]
+    pub kafka_metadata_refresh_ms: u32,
+
+    /// How long a broker may take to acknowledge what a service has said, in milliseconds, before that counts as an error and is
+    /// tried anew. Nothing is lost by it.
+    #[arg(long, env = "KAFKA_DELIVERY_TIMEOUT_MS", default_value_t = 120_000, value_parser = clap::value_parser!(u32).range(1000..=900_000))]
+    pub kafka_delivery_timeout_ms: u32,
 
     /// How often the lag of a consumer and the requests to the brokers are measured, in milliseconds.
     #[arg(long, env = "KAFKA_STATISTICS_MS", default_value_t = 5000)]
@@ -79,9 +90,6 @@ pub struct KafkaSettings {
     #[arg(long, env = "KAFKA_SSL_KEY_PASSWORD", hide_env_values = true)]
     pub kafka_ssl_key_password: Option<String>,
 }
-
-/// How long a relay's message may be on its way before that counts as an error. Nothing is lost by it: the row is still there.
-const DELIVERY_MAX: Duration = Duration::from_mins(2);
 
 impl KafkaSettings {
     /// The defaults, for brokers without TLS or SASL.
@@ -124,7 +132,7 @@ impl KafkaSettings {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
             .set("socket.nagle.disable", "true")
-            .set("topic.metadata.refresh.interval.ms", "60000")
+            .set("topic.metadata.refresh.interval.ms", self.kafka_metadata_refresh_ms.to_string())
             .set("statistics.interval.ms", self.kafka_statistics_ms.to_string())
             .set_log_level(RDKafkaLogLevel::Warning);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
@@ -145,12 +153,14 @@ impl KafkaSettings {
         config
     }
 
-    /// A producer that neither doubles nor reorders what it is given, and gives up after `delivery_max`.
+    /// A producer that neither doubles nor reorders what it is given, and gives up after `delivery_max`, or as late as is set.
     pub(crate) fn producer(&self, delivery_max: Option<Duration>) -> ClientConfig {
+        let delivery_max =
+            delivery_max.unwrap_or(Duration::from_millis(self.kafka_delivery_timeout_ms.into()));
         let mut config = self.client();
         config
             .set("enable.idempotence", "true")
-            .set("delivery.timeout.ms", delivery_max.unwrap_or(DELIVERY_MAX).as_millis().to_string())
+            .set("delivery.timeout.ms", delivery_max.as_millis().to_string())
             // Nothing is held back in the hope of company; while one batch travels, the next one gathers anyway.
             .set("linger.ms", "0")
             // Where Java's default puts a key: producers in several languages must agree.

@@ -9,7 +9,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::event::Metadata;
+use crate::envelope::Metadata;
 
 /// `span`'s trace context as a `traceparent`; `None` without a tracer.
 pub(crate) fn traceparent(span: &Span) -> Option<String> {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rdkafka::{
     ClientConfig,
+    admin::{AdminClient, AdminOptions, NewPartitions},
     consumer::{BaseConsumer, Consumer},
-    error::KafkaResult,
+    error::{KafkaError, KafkaResult},
 };
 use tokio::{sync::Mutex, task::spawn_blocking};
 
@@ -129,6 +130,24 @@ impl Kafka {
         Ok(true)
     }
 
+    /// Grows each of `topics` to a number of partitions, as operators do while everything runs. `false`: the in-memory broker
+    /// cannot, and nothing was done.
+    pub async fn grow_topics(&self, topics: &[(String, usize)]) -> Result<bool, SandboxError> {
+        if self.is_in_memory() {
+            return Ok(false);
+        }
+        grow_topics(&self.brokers, topics).await.map_err(SandboxError::kafka("add partitions"))?;
+        Ok(true)
+    }
+
+    /// The in-memory broker, if this is one: it can do wrong in ways that a real one cannot be made to.
+    pub fn in_memory(&self) -> Option<&InMemoryBroker> {
+        match &self.kind {
+            Kind::InMemory(broker) => Some(broker),
+            Kind::External | Kind::Command { .. } | Kind::Container(_) => None,
+        }
+    }
+
     /// Fault injection: ends the broker at once, connections included. What it acknowledged stays.
     pub async fn down(&self) -> Result<(), SandboxError> {
         match &self.kind {
@@ -166,6 +185,17 @@ impl Kafka {
             }
         }
     }
+}
+
+async fn grow_topics(brokers: &str, topics: &[(String, usize)]) -> KafkaResult<()> {
+    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
+    let grown: Vec<_> =
+        topics.iter().map(|(topic, partitions)| NewPartitions::new(topic, *partitions)).collect();
+    let options = AdminOptions::new().operation_timeout(Some(EXTERNAL_ANSWER_MAX));
+    for outcome in admin.create_partitions(&grown, &options).await? {
+        outcome.map_err(|(_, error)| KafkaError::AdminOp(error))?;
+    }
+    Ok(())
 }
 
 /// Waits for an answer; the client tries again by itself.

@@ -16,7 +16,7 @@ use rdkafka::{
     message::DeliveryResult,
     mocking::MockCluster,
     producer::{BaseProducer, Producer, ProducerContext},
-    types::RDKafkaErrorCode,
+    types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr},
 };
 use tracing::debug;
 
@@ -26,10 +26,13 @@ use crate::SandboxError;
 /// together share their partitions at once. Its default is 3 s.
 const FIRST_JOIN_WAIT_MS: i32 = 100;
 
+/// The id of the only one.
+const THE_BROKER: i32 = 1;
+
 const METADATA_MAX: Duration = Duration::from_secs(5);
 
 /// One broker. It ends when it is dropped.
-pub(crate) struct InMemoryBroker {
+pub struct InMemoryBroker {
     /// A client that hosts the broker and is used for nothing else.
     host: BaseProducer<Quiet>,
 }
@@ -62,6 +65,24 @@ impl InMemoryBroker {
             return Ok(());
         }
         Err(SandboxError::TopicDiffers { topic: topic.to_owned(), there, asked: partitions })
+    }
+
+    /// Fault injection: answers the next requests of a kind with these errors, one each; as usual where that is
+    /// `RD_KAFKA_RESP_ERR_NO_ERROR`. Librdkafka produces the messages of each partition in requests of their own.
+    pub fn answer(&self, requests: RDKafkaApiKey, answers: &[RDKafkaRespErr]) {
+        self.cluster().request_errors(requests, answers);
+    }
+
+    /// Fault injection: has every answer take this long. What it answers has been done by then.
+    pub fn delay_answers(&self, by: Duration) -> Result<(), SandboxError> {
+        let set = self.cluster().broker_round_trip_time(-1, by);
+        set.map_err(SandboxError::kafka("slow the in-memory broker down"))
+    }
+
+    /// Fault injection: leaves a partition without a leader, or gives it one again.
+    pub fn set_leader(&self, topic: &str, partition: i32, is_led: bool) -> Result<(), SandboxError> {
+        let set = self.cluster().partition_leader(topic, partition, is_led.then_some(THE_BROKER));
+        set.map_err(SandboxError::kafka(format!("set the leader of {topic}/{partition}")))
     }
 
     /// Closes all connections and accepts no new ones. What is stored stays.

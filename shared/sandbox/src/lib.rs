@@ -30,6 +30,7 @@ mod smtp_server;
 
 pub use error::SandboxError;
 pub use kafka::Kafka;
+pub use kafka_in_memory::InMemoryBroker;
 pub use mailbox::{Mailbox, ReceivedMail};
 pub use port::free_port;
 pub use postgres::Postgres;

@@ -6,7 +6,9 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{Heard, MessageType, Party, Said, envelope};
+use crate::asyncapi::envelope;
+use crate::asyncapi::party::{Heard, Party, Said};
+use crate::message::MessageType;
 use crate::topics::Topology;
 
 /// The version of the Kafka bindings that the documents use.

@@ -1,4 +1,4 @@
-//! The envelope as a schema: which headers a message has, and what they say. What `event` reads and writes.
+//! The envelope as a schema: which headers a message has, and what they say. What `crate::envelope` reads and writes.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::Metadata;
+    use crate::envelope::Metadata;
 
     #[test]
     fn the_schema_knows_the_headers_that_are_written_and_no_others() {

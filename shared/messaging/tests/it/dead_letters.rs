@@ -190,3 +190,43 @@ async fn dead_letters_are_sent_again_once_their_cause_is_mended_and_only_the_new
     reader.stop().await;
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_has_no_body_or_was_never_in_a_topic_of_the_style_is_counted_and_not_sent() {
+    let world = World::start().await;
+    let reader = world.member("one", &Arc::default());
+    world.send("notes", None, vec![Raw::of("Noted", "a", vec![b'x'; 1_040_000])]).await;
+    world.until_dead_letters(1).await;
+    let foreign = world.settings.topic("elsewhere");
+    let was_in = Header { key: "dead_letter_topic", value: Some(&foreign) };
+    let stray = Raw { headers: Some(envelope("Noted").to_headers().insert(was_in)), ..Raw::note("a", 1) };
+    world.send("notes.reader.dlt", None, vec![stray]).await;
+    let replay = ReplaySettings { kafka: world.settings.clone(), topic: "notes.reader.dlt".to_owned() };
+    let replayed = replay_dead_letters(&replay, &topology()).await.unwrap();
+    assert_eq!(replayed, Replayed { sent: 0, bodiless: 2 });
+    // They are done with, too.
+    let replayed = replay_dead_letters(&replay, &topology()).await.unwrap();
+    assert_eq!(replayed, Replayed::default());
+    assert_eq!((world.count_in("notes").await, world.effects().await.len()), (1, 0));
+    reader.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_message_is_told_in_a_thousand_bytes_and_the_message_stays_whole() {
+    let world = World::start().await;
+    for shift in ["", "x"] {
+        let body = format!("{{\"{shift}{}\": 1}}", "\u{fc}".repeat(2000));
+        world.send("notes", Some(0), vec![Raw::of("Noted", "a", body)]).await;
+    }
+    let reader = world.member("one", &Arc::default());
+    let dead = world.until_dead_letters(2).await;
+    for letter in &dead {
+        let error = header(letter, "dead_letter_error").unwrap();
+        // Cut between two characters: one of the two would otherwise end in the middle of one.
+        assert!((999..=1000).contains(&error.len()) && error.ends_with('\u{fc}'), "{error}");
+        assert!(letter.payload().unwrap().len() > 4000);
+    }
+    reader.stop().await;
+    world.stop().await;
+}

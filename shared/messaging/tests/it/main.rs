@@ -8,11 +8,13 @@
 mod consumer;
 mod consumer_faults;
 mod dead_letters;
+mod growth;
 mod notebook;
 mod outbox;
 mod outbox_faults;
 mod outcomes;
 mod rebalances;
+mod refusals;
 mod replay;
 mod topics;
 mod wire;

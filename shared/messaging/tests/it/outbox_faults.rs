@@ -16,7 +16,7 @@ use crate::wire::notes;
 use crate::world::{Worker, World, eventually};
 
 /// Asserts that every number below `count` was published under key `a`, first in order; what came again does not count.
-async fn assert_published_in_order(world: &World, count: i64) {
+pub async fn assert_published_in_order(world: &World, count: i64) {
     let published = notes(&world.everything_in(&world.settings.topic("notes")).await);
     let mut next = 0;
     for note in &published {
