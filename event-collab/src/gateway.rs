@@ -39,6 +39,8 @@ pub struct Settings {
     #[command(flatten)]
     server: web::ListenSettings,
     #[command(flatten)]
+    browsers: web::BrowserSettings,
+    #[command(flatten)]
     client: web::ClientSettings,
     #[command(flatten)]
     peers: api::gateway::PeerSettings,
@@ -246,8 +248,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         checks: checks(&peers, &outcomes),
         metrics: telemetry.metrics(),
         deadline: api::messages_deadline,
-        // Whoever calls is a stranger.
-        callers_deadline_counts: false,
+        callers: web::Callers::Strangers(settings.browsers),
     };
     let routes = own_routes()
         .with_state(Gateway { producer, outcomes, passwords, shutdown: shutdown.clone() })

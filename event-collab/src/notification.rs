@@ -131,7 +131,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         checks: vec![api::database_check(&pool)],
         metrics: telemetry.metrics(),
         deadline: api::request_deadline,
-        callers_deadline_counts: true,
+        callers: web::Callers::Services,
     };
     web::serve(listener, docs::served(routes), server, shutdown).await;
     users.await??;

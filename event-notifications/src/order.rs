@@ -210,7 +210,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         checks: vec![api::database_check(&pool)],
         metrics: telemetry.metrics(),
         deadline: api::request_deadline,
-        callers_deadline_counts: true,
+        callers: web::Callers::Services,
     };
     web::serve(listener, docs::served(routes().with_state(pool.clone())), server, shutdown).await;
     orders.await??;

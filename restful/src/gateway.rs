@@ -16,6 +16,8 @@ pub struct Settings {
     #[command(flatten)]
     server: web::ListenSettings,
     #[command(flatten)]
+    browsers: web::BrowserSettings,
+    #[command(flatten)]
     client: web::ClientSettings,
     #[command(flatten)]
     peers: api::gateway::PeerSettings,
@@ -44,8 +46,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         checks: peers.checks().into(),
         metrics: telemetry.metrics(),
         deadline: api::request_deadline,
-        // Whoever calls is a stranger.
-        callers_deadline_counts: false,
+        callers: web::Callers::Strangers(settings.browsers),
     };
     web::serve(listener, docs::served(routes(&peers)), server, shutdown).await;
     Ok(())
