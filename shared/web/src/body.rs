@@ -15,7 +15,8 @@ use crate::Problem;
 /// The largest request body, in bytes. Past it the answer is 413.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The request with its whole body. Nobody waits for a slow client then but this: no deadline of the work, no call of a peer.
+/// The request with its whole body. Only this waits for a slow client: neither the deadline of the work nor a call of a peer runs
+/// meanwhile.
 ///
 /// # Errors
 /// The answer to a body that does not arrive in time, is cut off, too large, or in an encoding that is not known.

@@ -39,16 +39,18 @@ impl FromStr for Origins {
 
     fn from_str(list: &str) -> Result<Self, NoOrigin> {
         let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let origins = entries.map(|entry| {
-            let origin = Url::parse(entry).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-            // Whatever else a URL may have would look as if it counted.
-            let origin =
-                origin.filter(|url| url.as_str() == format!("{}/", url.origin().ascii_serialization()));
-            let origin = origin.filter(|url| !url.as_str().contains('*'));
-            origin.map(|url| url.origin().ascii_serialization()).ok_or_else(|| NoOrigin(entry.to_owned()))
-        });
+        let origins =
+            entries.map(|entry| as_browsers_write_it(entry).ok_or_else(|| NoOrigin(entry.to_owned())));
         origins.collect::<Result<Vec<_>, _>>().map(|origins| Self(origins.into()))
     }
+}
+
+/// A URL that has no more than an origin: a path or a wildcard would look as if it counted.
+fn as_browsers_write_it(entry: &str) -> Option<String> {
+    let url = Url::parse(entry).ok()?;
+    let origin = url.origin().ascii_serialization();
+    let is_origin = matches!(url.scheme(), "http" | "https") && url.as_str() == format!("{origin}/");
+    (is_origin && !origin.contains('*')).then_some(origin)
 }
 
 /// Methods that pages of listed origins may use.
@@ -118,11 +120,9 @@ fn is_own(origin: &HeaderValue, request: &Request) -> Option<bool> {
         None => Authority::try_from(request.headers().get(header::HOST)?.as_bytes()).ok()?,
     };
     let origin = Url::parse(origin.to_str().ok()?).ok()?;
-    let port = host.port_u16().or(match origin.scheme() {
-        "https" => Some(443),
-        _ => Some(80),
-    });
-    Some(origin.host_str()?.eq_ignore_ascii_case(host.host()) && origin.port_or_known_default() == port)
+    // `Host` has a port only if it is not the scheme's own.
+    let port = host.port_u16().unwrap_or(if origin.scheme() == "https" { 443 } else { 80 });
+    Some(origin.host_str()?.eq_ignore_ascii_case(host.host()) && origin.port_or_known_default() == Some(port))
 }
 
 /// What a browser asks for before it lets a page send more than a form could. Whether the path has the method is told by the
