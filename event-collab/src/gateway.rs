@@ -156,5 +156,5 @@ pub(crate) async fn run(settings: GatewaySettings) -> anyhow::Result<()> {
     service.checks(peers.checks());
     let gateway = Gateway { requests, passwords, shutdown: service.shutdown() };
     let routes = own_routes().with_state(gateway).merge(api::gateway::routes(&peers));
-    service.serve_clients(routes, api::messages_deadline).await
+    service.serve_clients(routes, api::messages_deadline, settings.browsers).await
 }

@@ -17,6 +17,8 @@ pub struct Settings {
     #[command(flatten)]
     service: ServiceSettings,
     #[command(flatten)]
+    browsers: web::BrowserSettings,
+    #[command(flatten)]
     client: web::ClientSettings,
     #[command(flatten)]
     peers: api::gateway::PeerSettings,
@@ -36,5 +38,5 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut service = Service::start("gateway", settings.service).await?;
     let peers = settings.peers.connect(&Client::new(settings.client)?);
     service.checks(peers.checks());
-    service.serve_clients(routes(&peers), api::request_deadline).await
+    service.serve_clients(routes(&peers), api::request_deadline, settings.browsers).await
 }

@@ -22,6 +22,7 @@ pub fn register(suite: &mut Suite) {
         [
             a_body_that_is_not_valid_is_refused_by_field_and_leaves_no_trace,
             a_body_may_have_64_kib_and_no_more,
+            a_body_in_an_encoding_that_is_not_read_is_refused_and_leaves_no_trace,
             unknown_fields_and_the_content_type_do_not_matter,
             a_path_that_does_not_exist_is_not_found,
             a_method_that_a_path_does_not_have_is_refused_and_the_others_are_named,
@@ -38,7 +39,8 @@ pub fn register(suite: &mut Suite) {
 }
 
 /// No id: neither a 64-bit integer nor a UUID.
-const NOT_IDS: [&str; 7] = ["abc", "1.5", "1e3", "9223372036854775808", "6f0c9a52-7d1e-4c38", "%20", "%FF"];
+const NOT_IDS: [&str; 8] =
+    ["abc", "1.5", "1e0", "1e3", "9223372036854775808", "6f0c9a52-7d1e-4c38", "%20", "%FF"];
 /// Ids that nobody has.
 const NOBODYS_IDS: [&str; 3] = ["-1", "0", "9223372036854775807"];
 
@@ -75,6 +77,33 @@ async fn a_body_may_have_64_kib_and_no_more(stage: &mut Stage) -> Outcome {
         let expected = refusal(413, "body-too-large");
         probe.refused(api, (method.clone(), path), &[], padded(BYTES_MAX + 1), expected).await?;
         probe.accepted(&endpoint, &[], padded(BYTES_MAX)).await?;
+    }
+    probe.conclude()
+}
+
+async fn a_body_in_an_encoding_that_is_not_read_is_refused_and_leaves_no_trace(stage: &mut Stage) -> Outcome {
+    // The header that refuses, and the one of the answer that says what is accepted.
+    const REFUSED: [((&str, &str), (&str, &str)); 4] = [
+        (("content-encoding", "gzip"), ("accept-encoding", "identity")),
+        (("content-encoding", "identity, zstd"), ("accept-encoding", "identity")),
+        (("content-type", "application/json; charset=ISO-8859-1"), ("accept", "application/json")),
+        (("content-type", "text/plain;charset=\"UTF-16\""), ("accept", "application/json")),
+    ];
+    let user = stage.api.create_user().await?;
+    let before = traces(stage, user).await?;
+    let mut probe = Probe::default();
+    for (header, (says, accepted)) in REFUSED {
+        for Endpoint { api, method, path, body, .. } in endpoints(stage, user) {
+            let expected = refusal(415, "unsupported-media-type");
+            let reply = probe.refused(&api, (method, &path), &[header], body.to_string(), expected).await?;
+            let said = (reply.header(says) == Some(accepted)).then_some(());
+            probe.note(format!("{path} {header:?}"), said.with_context(|| format!("{says} is not there")));
+        }
+    }
+    probe.note("what is left behind", equal(&traces(stage, user).await?, &before));
+    for endpoint in endpoints(stage, user) {
+        let headers = [("content-type", "text/plain; Charset=\"UTF-8\""), ("content-encoding", "identity")];
+        probe.accepted(&endpoint, &headers, endpoint.body.to_string()).await?;
     }
     probe.conclude()
 }

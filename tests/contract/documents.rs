@@ -11,18 +11,19 @@ use study::{STYLES, Service, Style};
 use super::{Findings, conforms, validator};
 use crate::harness::{Outcome, Stage, Suite, cases, workspace_root};
 
-/// The contract's table, and what each row may be answered with. Beside these, whatever takes a body may refuse it by its
-/// size (413), every POST may meet a key that was used before (422), and everything may be out of order (500, 503).
+/// The contract's table, and what each row may be answered with. Beside these, whatever has an effect may be asked for by a page
+/// of a foreign origin (403), whatever takes a body may refuse how it comes (408, 413, 415), every POST may meet a key that was
+/// used before (422), and everything may be out of order (500, 503).
 const CONTRACT: [(&str, &str, &[u16]); 12] = [
     ("POST", "/billing/user", &[201, 400, 409]),
-    ("GET", "/billing/user/{userId}", &[200, 404]),
+    ("GET", "/billing/user/{userId}", &[200, 304, 404]),
     ("PUT", "/billing/user/{userId}", &[200, 400, 404, 409, 412]),
     ("POST", "/billing/deposit/{userId}", &[200, 400, 404]),
     ("POST", "/billing/withdraw/{userId}", &[200, 400, 404, 412]),
     ("GET", "/billing/requests/{requestId}", &[200, 202, 404]),
     ("POST", "/orders", &[201, 202, 400, 404, 412]),
     ("GET", "/orders", &[200, 400]),
-    ("GET", "/orders/{orderId}", &[200, 404]),
+    ("GET", "/orders/{orderId}", &[200, 304, 404]),
     ("GET", "/orders/requests/{requestId}", &[200, 202, 404]),
     ("POST", "/notification/email/{userId}", &[202, 400]),
     ("GET", "/notification/email/{userId}", &[200]),
@@ -127,6 +128,10 @@ fn is_described(operation: &Value) -> Outcome {
             response["description"].as_str().is_some_and(|text| !text.is_empty()),
             "{status} is not described"
         );
+        if status == "304" {
+            ensure!(response.get("content").is_none(), "{status} has content, and no body");
+            continue;
+        }
         let content = response["content"].as_object().with_context(|| format!("{status} has no content"))?;
         let problem = status.starts_with(['4', '5']);
         let media_type = if problem { "application/problem+json" } else { "application/json" };
@@ -147,7 +152,7 @@ fn gateway_is_the_contract(style: &Style) -> Outcome {
             continue;
         };
         let (.., operation) = operations.swap_remove(at);
-        let with_body: &[u16] = if method == "GET" { &[] } else { &[413] };
+        let with_body: &[u16] = if method == "GET" { &[] } else { &[403, 408, 413, 415] };
         let with_key: &[u16] = if method == "POST" { &[422] } else { &[] };
         for status in [answers, with_body, with_key, &[500, 503]].concat() {
             let known = operation["responses"].get(status.to_string());

@@ -14,8 +14,8 @@ use super::Findings;
 use super::openapi::{Documented, Exchange, mutilations_are_found};
 use crate::harness::{Outcome, Stage, Suite, cases};
 
-/// Answers that are not to be had by asking.
-const OUT_OF_ORDER: [u16; 2] = [500, 503];
+/// Answers that are not to be had by asking; for 408 one must not ask to the end.
+const OUT_OF_ORDER: [u16; 3] = [408, 500, 503];
 /// The largest body that a request may have.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// More than any account holds.
@@ -165,7 +165,11 @@ impl Cast {
             send(valid(7)).header("idempotency-key", "\"open").header("if-match", "newest"),
             send(valid(8)).header("if-match", "\"99\""),
             send(valid(9)).header("if-match", "*"),
+            send(valid(10)).header("content-encoding", "gzip"),
         ];
+        if service == Service::Gateway {
+            requests.push(send(valid(11)).header("origin", "https://evil.example"));
+        }
         requests.extend(self.refused(service, path).into_iter().map(|body| send(body.to_string())));
         requests
     }
@@ -184,7 +188,9 @@ impl Cast {
         };
         let unknown = [Uuid::new_v4().to_string(), NOBODY.to_string(), "abc".to_owned()];
         let collection = path.split('{').next().unwrap_or_default();
-        known.into_iter().chain(unknown).map(|id| Request::get(format!("{collection}{id}"))).collect()
+        let has_it_all = Request::get(format!("{collection}{}", known[0])).header("if-none-match", "*");
+        let ask = |id| Request::get(format!("{collection}{id}"));
+        known.into_iter().chain(unknown).map(ask).chain([has_it_all]).collect()
     }
 
     /// A body that is accepted; another for every number.

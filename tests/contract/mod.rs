@@ -2,13 +2,16 @@
 
 mod asyncapi;
 mod bad_input;
+mod browsers;
 mod captured;
+mod conditional;
 mod documents;
 mod endpoints;
 mod exchanges;
 mod house;
 mod openapi;
 mod problems;
+mod slow_clients;
 
 use std::fmt::Display;
 
@@ -22,10 +25,13 @@ use crate::harness::{Outcome, Suite};
 pub fn register(suite: &mut Suite) {
     asyncapi::register(suite);
     bad_input::register(suite);
+    browsers::register(suite);
     captured::register(suite);
+    conditional::register(suite);
     documents::register(suite);
     exchanges::register(suite);
     house::register(suite);
+    slow_clients::register(suite);
 }
 
 /// What a table found wrong: one row must not hide the next.

@@ -70,8 +70,8 @@ pub struct Operation {
 
 /// What it says about the answers of one status.
 struct Answer {
-    media_type: String,
-    body: Validator,
+    /// None of an answer without a body.
+    content: Option<(String, Validator)>,
     headers: BTreeMap<String, Validator>,
 }
 
@@ -118,14 +118,12 @@ impl Operation {
         let mut answers = BTreeMap::new();
         for (status, answer) in about["responses"].as_object().into_iter().flatten() {
             let content = answer["content"].as_object().and_then(|content| content.iter().next());
-            let (media_type, content) = content.with_context(|| format!("{status} has no content"))?;
+            let content =
+                content.map(|(media_type, content)| Ok((media_type.clone(), schema(&content["schema"])?)));
             let headers = answer["headers"].as_object().into_iter().flatten();
             let headers = headers.map(|(name, header)| Ok((name.to_lowercase(), schema(&header["schema"])?)));
-            let answer = Answer {
-                media_type: media_type.clone(),
-                body: schema(&content["schema"])?,
-                headers: headers.collect::<anyhow::Result<_>>()?,
-            };
+            let answer =
+                Answer { content: content.transpose()?, headers: headers.collect::<anyhow::Result<_>>()? };
             answers.insert(status.parse()?, answer);
         }
         let body = about["requestBody"]["content"].get("application/json");
@@ -181,8 +179,13 @@ impl Operation {
         let status = reply.status.as_u16();
         let answer = self.answers.get(&status).with_context(|| format!("{status} is not described"))?;
         let media_type = reply.header("content-type");
-        ensure!(media_type == Some(&answer.media_type), "content-type is {media_type:?}");
-        conforms(&answer.body, &reply.body)?;
+        match &answer.content {
+            Some((described, body)) => {
+                ensure!(media_type == Some(described), "content-type is {media_type:?}");
+                conforms(body, &reply.body)?;
+            }
+            None => ensure!(media_type.is_none() && reply.body.is_null(), "there is a body: {reply:?}"),
+        }
         for name in HEADERS {
             match (reply.header(name), answer.headers.get(name)) {
                 (Some(value), Some(schema)) => ensure!(allows(schema, value), "{name} is {value}"),
@@ -211,8 +214,12 @@ pub fn mutilations_are_found(documented: &Documented, exchange: &Exchange) -> Ou
         mutilated.push((what, copy));
     };
     add("the status is another".to_owned(), &|copy| copy.reply.status = StatusCode::IM_A_TEAPOT);
-    add("there is no body".to_owned(), &|copy| copy.reply.body = Value::Null);
-    add("the content type is missing".to_owned(), &|copy| _ = copy.reply.headers.remove("content-type"));
+    if exchange.reply.status == StatusCode::NOT_MODIFIED {
+        add("there is a body".to_owned(), &|copy| copy.reply.body = json!({}));
+    } else {
+        add("there is no body".to_owned(), &|copy| copy.reply.body = Value::Null);
+        add("the content type is missing".to_owned(), &|copy| _ = copy.reply.headers.remove("content-type"));
+    }
     for name in HEADERS.into_iter().filter(|name| exchange.reply.header(name).is_some()) {
         if !AT_TIMES.contains(&name) {
             add(format!("{name} is missing"), &|copy| _ = copy.reply.headers.remove(name));

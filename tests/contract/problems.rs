@@ -46,9 +46,34 @@ impl<'a> Refusal<'a> {
         ensure!(body["instance"] == path, "instance is not {path}: {body}");
         ensure!(body["code"] == self.code, "code is not {}: {body}", self.code);
         ensure!(body["field"].as_str() == self.field, "field is not {:?}: {body}", self.field);
+        for word in OF_THE_PROGRAM {
+            let shown = body["detail"].as_str().is_some_and(|detail| detail.contains(word));
+            ensure!(!shown, "a client is told of {word:?}: {body}");
+        }
         Ok(())
     }
 }
+
+/// What Rust and its libraries say of input that does not fit: clients know the API, not the program.
+const OF_THE_PROGRAM: [&str; 17] = [
+    "i64",
+    "u64",
+    "u16",
+    "usize",
+    "UUID",
+    "struct",
+    "serde",
+    "Invalid URL",
+    "Cannot parse",
+    "invalid type",
+    "invalid value",
+    "expected",
+    "target type",
+    "found in string",
+    "trailing characters",
+    "EOF while",
+    "field `",
+];
 
 /// Sends requests and notes what is not answered as it should be.
 #[derive(Default)]

@@ -24,10 +24,14 @@ pub fn register(suite: &mut Suite) {
 
 async fn a_client_that_does_not_wait_finds_the_outcome_where_location_says(stage: &mut Stage) -> Outcome {
     let user = stage.api.create_user_with(90).await?;
-    for (key, prefer, status) in
-        [("async", "respond-async", "paid"), ("async too", "respond-async, wait=5", "rejected")]
-    {
-        let reply = stage.api.order(user, 90, &[("prefer", prefer), ("idempotency-key", key)]).await?;
+    for (key, prefer, status) in [
+        ("async", ["respond-async"].as_slice(), "paid"),
+        ("async too", &["respond-async, wait=5"], "rejected"),
+        ("in two lines", &["wait=5", "respond-async"], "rejected"),
+    ] {
+        let mut headers = vec![("idempotency-key", key)];
+        headers.extend(prefer.iter().map(|line| ("prefer", *line)));
+        let reply = stage.api.order(user, 90, &headers).await?;
         ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
         let request = Api::order_request(key);
         ensure!(reply.body == json!({"requestId": request}), "{reply:?}");

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
 use domain::{Balance, Operation, Profile, Refusal, RegistrationRefusal, RequestId, UserId};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgConnection;
 use store::billing::{self, DepositRefusal, Withdrawal};
@@ -16,8 +16,8 @@ use utoipa_axum::routes;
 use web::{Json, Path};
 
 use crate::docs::{
-    BadRequest, Conflict, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable,
-    handled_by,
+    BadRequest, Conflict, IfNoneMatchHeader, Internal, KeyReused, NotFound, NotModified, PreconditionFailed,
+    TooLarge, Unavailable, handled_by,
 };
 #[cfg(feature = "failpoints")]
 use crate::mistake;
@@ -39,10 +39,10 @@ pub fn profile_route<S>(update_profile: MethodRouter<S>) -> UtoipaMethodRouter<S
 
 /// A user with the balance of the user's account.
 #[utoipa::path(get, path = "/billing/user/{userId}", tag = "billing",
-    params(("userId" = inline(UserId), Path)),
+    params(("userId" = inline(UserId), Path), IfNoneMatchHeader),
     responses((status = 200, description = "The user.", body = User,
-            headers(("ETag" = String, description = "The profile's version."))),
-        NotFound, Internal, Unavailable))]
+            headers(("ETag" = String, description = "The profile's version, and what the account holds."))),
+        NotModified, NotFound, Internal, Unavailable))]
 pub async fn get_user(State(pool): State<Pool>, Path(id): Path<UserId>) -> Result<Response, ApiError> {
     let user = pool.run(move |conn| Box::pin(billing::find_user(conn, id))).await?;
     user.map(with_etag).ok_or(ApiError::NotFound("user"))
@@ -53,8 +53,14 @@ pub async fn get_user(State(pool): State<Pool>, Path(id): Path<UserId>) -> Resul
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "the fields exist for the document alone")]
 pub struct IfMatchHeader {
-    /// Replace only the profile of this version; `*` is any.
-    #[param(rename = "If-Match", required = false, pattern = r#"^([0-9]+|"[0-9]+"|\*)$"#, example = "\"3\"")]
+    /// Replace only the profile of this version, bare, quoted, or as the user's `ETag`, of which only the version counts; `*` is
+    /// any.
+    #[param(
+        rename = "If-Match",
+        required = false,
+        pattern = r#"^([0-9]+|"[0-9]+(-[0-9]+)?"|\*)$"#,
+        example = "\"3\""
+    )]
     version: String,
 }
 
@@ -63,7 +69,7 @@ pub struct IfMatchHeader {
     params(("userId" = inline(UserId), Path), IfMatchHeader),
     request_body = Profile,
     responses((status = 200, description = "The user, the profile's version one higher.", body = User,
-            headers(("ETag" = String, description = "The profile's version."))),
+            headers(("ETag" = String, description = "The profile's version, and what the account holds."))),
         BadRequest, NotFound, Conflict, PreconditionFailed, TooLarge, Internal, Unavailable))]
 pub async fn update_profile(
     State(pool): State<Pool>,
@@ -201,31 +207,72 @@ pub(crate) fn not_known_yet(request_id: RequestId) -> Response {
         .into_response()
 }
 
-/// 200 with the user, and the profile's version as its `ETag`.
+/// 200 with the user. Two that differ have different `ETag`s: the version counts changes of the profile, and the balance changes
+/// without it.
 pub fn with_etag(user: billing::User) -> Response {
-    let etag = HeaderValue::from_str(&format!("\"{}\"", user.version)).expect("a number in quotes");
+    let etag = format!("\"{}-{}\"", user.version, user.balance.0);
     ([(header::ETAG, etag)], axum::Json(User::from(user))).into_response()
 }
 
-/// The version that `If-Match` names: `"3"` or `3`; `*` matches any.
+/// The version of the profile that `If-Match` names: `3`, `"3"`, or an `ETag`, `"3-90"`. What the account held does not matter to
+/// who replaces a profile. `*` matches any.
 ///
 /// # Errors
 /// When it is no version.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
-    let Some(value) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
+    let mut lines = headers.get_all(header::IF_MATCH).iter();
+    let text = match (lines.next(), lines.next()) {
+        (None, _) => return Ok(None),
+        (Some(line), None) => line.to_str().unwrap_or_default().trim(),
+        (Some(_), Some(_)) => return Err(ApiError::InvalidHeader("If-Match", "must be there once")),
     };
-    let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
-    let bare = match text.strip_prefix('"') {
-        Some(quoted) => quoted.strip_suffix('"').unwrap_or_default(),
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let version = match text.strip_prefix('"').map(|rest| rest.strip_suffix('"').unwrap_or_default()) {
         None => text,
+        Some(quoted) => match quoted.split_once('-') {
+            Some((version, balance)) if number(balance) => version,
+            Some(_) => "",
+            None => quoted,
+        },
     };
-    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ApiError::InvalidHeader("If-Match", "must be a version such as \"3\""));
+    if !number(version) {
+        return Err(ApiError::InvalidHeader(
+            "If-Match",
+            "must be a version such as \"3\", or the user's ETag",
+        ));
     }
     // One that does not fit is one that no profile has.
-    Ok(Some(bare.parse().unwrap_or(i64::MAX)))
+    Ok(Some(version.parse().unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_named_bare_or_quoted_or_by_the_tag_of_the_user() {
+        let named = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::IF_MATCH, HeaderValue::from_static(line));
+            }
+            if_match(&headers).ok()
+        };
+        assert_eq!(named(&[]), Some(None));
+        assert_eq!(named(&["*"]), Some(None));
+        for three in ["3", "\"3\"", " \"3-90\" ", "\"3-0\""] {
+            assert_eq!(named(&[three]), Some(Some(3)), "{three}");
+        }
+        for bad in
+            ["", "\"", "\"\"", "3-90", "\"-90\"", "\"3-\"", "\"3-x\"", "\"3-9-0\"", "W/\"3\"", "\"3\", \"4\""]
+        {
+            assert_eq!(named(&[bad]), None, "{bad}");
+        }
+        assert_eq!(named(&["\"3\"", "\"4\""]), None);
+    }
 }

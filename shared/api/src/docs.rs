@@ -10,6 +10,8 @@ use axum::routing::MethodRouter;
 use domain::OrderId;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::IntoResponses as _;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Schema, Server,
@@ -64,16 +66,33 @@ pub fn document(parts: impl IntoIterator<Item = OpenApi>) -> OpenApi {
     let mut document = parts.into_iter().reduce(OpenApi::merge_from).unwrap_or_default();
     // Tags that no route here carries would only confuse.
     let mut used = BTreeSet::new();
-    for item in document.paths.paths.values() {
-        for operation in [&item.get, &item.put, &item.post].into_iter().flatten() {
+    let is_gateway = document.info.title.starts_with("gateway ");
+    for item in document.paths.paths.values_mut() {
+        let PathItem { get, put, post, patch, delete, .. } = item;
+        for operation in [put, post, patch, delete].into_iter().flatten() {
+            describe_frame(operation, is_gateway);
             used.extend(operation.tags.iter().flatten().cloned());
         }
+        used.extend(get.iter().flat_map(|operation| &operation.tags).flatten().cloned());
     }
     document.tags =
         document.tags.map(|tags| tags.into_iter().filter(|tag| used.contains(&tag.name)).collect());
     let components = document.components.iter_mut();
     components.flat_map(|components| components.schemas.values_mut()).for_each(describe_in_place);
     document
+}
+
+/// Adds what the server's frame answers before a handler is asked.
+fn describe_frame(operation: &mut Operation, is_gateway: bool) {
+    let answers = &mut operation.responses.responses;
+    if operation.request_body.is_some() {
+        answers.extend(RequestTimeout::responses());
+        answers.extend(UnsupportedMediaType::responses());
+    }
+    // Browsers reach the gateway alone.
+    if is_gateway {
+        answers.extend(ForeignOrigin::responses());
+    }
 }
 
 /// utoipa says that two schemas hold for an inlined field: its type's, and an object's that has only the field's description.
@@ -146,6 +165,25 @@ struct Problem {
 #[allow(dead_code, reason = "exists for the document alone")]
 pub struct Accepted(RequestAccepted);
 
+/// For OpenAPI.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "the fields exist for the document alone")]
+pub struct IfNoneMatchHeader {
+    /// `ETag`s of the answers that the client has: if this one is among them it is 304. `*` is any.
+    #[param(rename = "If-None-Match", required = false, example = "\"3\"")]
+    etags: String,
+}
+
+/// 304
+#[derive(utoipa::IntoResponses)]
+#[response(
+    status = 304,
+    description = "The client has it already: `If-None-Match` names its `ETag`. There is no body.",
+    headers(("ETag" = String, description = "Which one."))
+)]
+pub struct NotModified;
+
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident $status:literal $about:literal $(headers $headers:tt)?;)*) => {$(
         $(#[$doc])*
@@ -161,14 +199,20 @@ macro_rules! problems {
 problems! {
     /// 400
     BadRequest 400 "The request is not valid; `field` says where.";
+    /// 403
+    ForeignOrigin 403 "It comes from a page in a browser whose origin may not do this.";
     /// 404
     NotFound 404 "There is no such thing.";
+    /// 408
+    RequestTimeout 408 "The body did not arrive in time. Nothing was done.";
     /// 409
     Conflict 409 "It conflicts with what is there.";
     /// 412
     PreconditionFailed 412 "A condition does not hold.";
     /// 413
     TooLarge 413 "The body has more than 64 KiB.";
+    /// 415
+    UnsupportedMediaType 415 "The body has a `Content-Encoding`, or a charset other than UTF-8.";
     /// 422
     KeyReused 422 "The Idempotency-Key came with another request before.";
     /// 500

@@ -84,8 +84,8 @@ impl PeerSettings {
 }
 
 /// Headers of a request that mean something to the owner.
-const REQUEST_HEADERS: [HeaderName; 3] =
-    [header::CONTENT_TYPE, header::IF_MATCH, HeaderName::from_static("prefer")];
+const REQUEST_HEADERS: [HeaderName; 4] =
+    [header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH, HeaderName::from_static("prefer")];
 /// Headers of an answer that mean something to the client.
 const ANSWER_HEADERS: [HeaderName; 6] = [
     header::CONTENT_TYPE,
@@ -152,8 +152,8 @@ async fn call_like(request: Request) -> Result<(Call, Option<IdempotencyKey>), P
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let mut call = Call::new(method.clone(), path_and_query(&parts)).body(body);
     for name in REQUEST_HEADERS {
-        if let Some(value) = parts.headers.get(&name) {
-            call = call.header(name, value.clone());
+        for line in parts.headers.get_all(&name) {
+            call = call.header_line(name.clone(), line.clone());
         }
     }
     match method {

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use web::{Path, Query};
 
 use crate::billing::not_known_yet;
-use crate::docs::{BadRequest, Internal, NotFound, Unavailable};
+use crate::docs::{BadRequest, IfNoneMatchHeader, Internal, NotFound, NotModified, Unavailable};
 use crate::types::{Order, OrderCreated, OrdersQuery, RequestAccepted};
 use crate::{ApiError, Prefer, prefer};
 
@@ -49,14 +49,16 @@ pub async fn list_orders(
 }
 
 /// An order.
-#[utoipa::path(get, path = "/orders/{orderId}", tag = "orders", params(("orderId" = inline(OrderId), Path)),
-    responses((status = 200, description = "The order.", body = Order), NotFound, Internal, Unavailable))]
-pub async fn get_order(
-    State(pool): State<Pool>,
-    Path(id): Path<OrderId>,
-) -> Result<axum::Json<Order>, ApiError> {
+#[utoipa::path(get, path = "/orders/{orderId}", tag = "orders",
+    params(("orderId" = inline(OrderId), Path), IfNoneMatchHeader),
+    responses((status = 200, description = "The order.", body = Order,
+            headers(("ETag" = String, description = "The order's version."))),
+        NotModified, NotFound, Internal, Unavailable))]
+pub async fn get_order(State(pool): State<Pool>, Path(id): Path<OrderId>) -> Result<Response, ApiError> {
     let order = pool.run(move |conn| Box::pin(order::find(conn, id))).await?;
-    order.map(|order| axum::Json(order.into())).ok_or(ApiError::NotFound("order"))
+    let order = Order::from(order.ok_or(ApiError::NotFound("order"))?);
+    // An order changes with its version only.
+    Ok(([(header::ETAG, format!("\"{}\"", order.version))], axum::Json(order)).into_response())
 }
 
 /// The order that a request led to, once it is terminal.

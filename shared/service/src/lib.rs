@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
-use web::{Check, DeadlineOf, ListenSettings, ServerSettings};
+use web::{BrowserSettings, Callers, Check, DeadlineOf, ListenSettings, ServerSettings};
 
 #[cfg(feature = "messages")]
 pub use crate::failure::Failure;
@@ -161,10 +161,11 @@ impl Service {
     /// # Errors
     /// When a worker failed: the service has stopped because of it, so that whoever supervises it starts it anew.
     pub fn serve(self, routes: OpenApiRouter) -> BoxFuture<'static, anyhow::Result<()>> {
-        self.serve_within(routes, api::request_deadline, true)
+        self.serve_to(Callers::Services, routes, api::request_deadline)
     }
 
-    /// As [`Self::serve`], to clients. They are strangers, so what they say of deadlines does not count.
+    /// As [`Self::serve`], to clients. They are strangers: what they say of deadlines does not count, and pages of other origins may
+    /// call only if `browsers` lists them.
     ///
     /// # Errors
     /// As [`Self::serve`].
@@ -172,19 +173,20 @@ impl Service {
         self,
         routes: OpenApiRouter,
         deadline: DeadlineOf,
+        browsers: BrowserSettings,
     ) -> BoxFuture<'static, anyhow::Result<()>> {
-        self.serve_within(routes, deadline, false)
+        self.serve_to(Callers::Strangers(browsers), routes, deadline)
     }
 
-    fn serve_within(
+    fn serve_to(
         self,
+        callers: Callers,
         routes: OpenApiRouter,
         deadline: DeadlineOf,
-        callers_deadline_counts: bool,
     ) -> BoxFuture<'static, anyhow::Result<()>> {
         let Self { telemetry, listen, listener, shutdown, checks, workers, pool } = self;
         let metrics = telemetry.metrics();
-        let server = ServerSettings { listen, checks, metrics, deadline, callers_deadline_counts };
+        let server = ServerSettings { listen, checks, metrics, deadline, callers };
         Box::pin(async move {
             web::serve(listener, api::docs::served(routes), server, shutdown).await;
             let ended = workers.end().await;

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use messaging::{Consumer, Handler, KafkaSettings, Outbox};
 use sqlx::migrate::Migrator;
 use store::DatabaseSettings;
-use web::ClientSettings;
+use web::{BrowserSettings, ClientSettings};
 
 use crate::{Service, ServiceSettings};
 
@@ -33,6 +33,9 @@ pub struct GatewaySettings {
     /// As every service.
     #[command(flatten)]
     pub service: ServiceSettings,
+    /// Who may call from a page.
+    #[command(flatten)]
+    pub browsers: BrowserSettings,
     /// How others are called.
     #[command(flatten)]
     pub client: ClientSettings,

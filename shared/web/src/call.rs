@@ -61,6 +61,13 @@ impl Call {
         self
     }
 
+    /// Adds a header that may be there already: all of its lines count.
+    #[must_use]
+    pub fn header_line(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
     /// Says whether it may be repeated.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {

@@ -250,6 +250,10 @@ impl Peer {
             }
         })?;
         let (status, headers) = (response.status(), response.headers().clone());
+        // The whole request was there when the call began: that it did not get through is no fault of our own client's.
+        if status == StatusCode::REQUEST_TIMEOUT {
+            return Err(self.unreachable("it did not get the request in time"));
+        }
         let body = response.bytes().await.map_err(|error| self.unanswered(root_cause(&error)))?;
         Ok(Answer { status, headers, body })
     }

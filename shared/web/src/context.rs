@@ -14,6 +14,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Milliseconds that are left for the answer; the receiver gives up in time for the sender to hear of it.
 pub(crate) const DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 
+/// The deadline where nobody has set one.
+const DEADLINE: Duration = Duration::from_secs(3);
+
 tokio::task_local! {
     static CURRENT: RequestContext;
 }
@@ -33,22 +36,23 @@ impl RequestContext {
         Self { id: Uuid::now_v7().to_string(), deadline: Instant::now() + deadline }
     }
 
-    /// The context of an incoming request, which may shorten `deadline_max` (if that counts) but not extend it.
-    pub(crate) fn of(headers: &HeaderMap, deadline_max: Duration, may_shorten: bool) -> Self {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let id = match text(REQUEST_ID) {
-            Some(id) if (1..=128).contains(&id.len()) => id.to_owned(),
-            _ => Uuid::now_v7().to_string(),
-        };
-        let asked = text(DEADLINE_MS).filter(|_| may_shorten).and_then(|ms| ms.parse().ok());
-        let asked = asked.map(Duration::from_millis);
-        let deadline = asked.map_or(deadline_max, |asked| asked.min(deadline_max));
-        Self { id, deadline: Instant::now() + deadline }
+    /// The context of an incoming request, until it is known by when the answer must be out.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut context = Self::background(DEADLINE);
+        if let Some(id) = text(headers, &REQUEST_ID).filter(|id| (1..=128).contains(&id.len())) {
+            id.clone_into(&mut context.id);
+        }
+        context
+    }
+
+    /// How long the caller waits for the answer, if it says so.
+    pub(crate) fn asked_within(headers: &HeaderMap) -> Option<Duration> {
+        text(headers, &DEADLINE_MS).and_then(|ms| ms.parse().ok()).map(Duration::from_millis)
     }
 
     /// The context of the current task; a fresh one with a 3 s deadline outside of any request.
     pub fn current() -> Self {
-        CURRENT.try_with(Clone::clone).unwrap_or_else(|_| Self::background(Duration::from_secs(3)))
+        CURRENT.try_with(Clone::clone).unwrap_or_else(|_| Self::background(DEADLINE))
     }
 
     /// The id where only a UUID will do: one made here if the client's is none.
@@ -72,4 +76,8 @@ impl RequestContext {
     pub(crate) fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }

@@ -1,16 +1,24 @@
 //! How requests and answers travel over HTTP: the server's frame, the client with its deadlines, retries and breaker, and
 //! problem details. Knows nothing of the domain.
 
+mod body;
+mod browsers;
 mod call;
 mod client;
 mod context;
+mod etag;
 mod extract;
 mod find;
+mod frame;
 mod health;
 mod problem;
 mod server;
+mod settings;
 mod spans;
+mod words;
 
+pub use body::BODY_BYTES_MAX;
+pub use browsers::{BrowserSettings, NoOrigin, Origins};
 pub use call::{Answer, Call, PeerError, Retry};
 pub use client::{Client, ClientSettings, Peer};
 pub use context::RequestContext;
@@ -18,7 +26,5 @@ pub use extract::{Json, Path, Query};
 pub use find::{FindError, ask_until_answered};
 pub use health::{Check, Health};
 pub use problem::Problem;
-pub use server::{
-    BODY_BYTES_MAX, DeadlineOf, ListenSettings, ServerSettings, bind, in_time, serve, shutdown_on_signal,
-    spawn_worker,
-};
+pub use server::{bind, in_time, serve, shutdown_on_signal, spawn_worker};
+pub use settings::{Callers, DeadlineOf, ListenSettings, ServerSettings};

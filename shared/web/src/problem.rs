@@ -84,6 +84,27 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "no-such-path", "Not found").detail("There is nothing at this path.")
     }
 
+    /// 400: the body ended before its end, or is not framed as HTTP says.
+    pub(crate) fn incomplete_body() -> Self {
+        Self::invalid_request("body", "body: did not arrive whole")
+    }
+
+    /// 408: the client is too slow.
+    pub(crate) fn request_timeout() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time")
+            .detail("The body did not arrive in time. Nothing was done.")
+    }
+
+    /// 415: the body is written in a way that is not read here.
+    pub(crate) fn unsupported_media_type(detail: &'static str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "The body is in an encoding that is not accepted",
+        )
+        .detail(detail)
+    }
+
     /// 413: the body is larger than [`crate::BODY_BYTES_MAX`].
     pub fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large")

@@ -114,6 +114,14 @@ async fn answers_of_500_open_the_breaker_and_answers_of_503_do_not() {
 }
 
 #[tokio::test]
+async fn a_request_that_did_not_get_through_in_time_was_not_done_and_no_client_of_ours_is_blamed() {
+    let (url, requests) = answering(StatusCode::REQUEST_TIMEOUT).await;
+    let error = peer(url, 8).send(Call::post("/", &()).retry(Retry::Yes)).await.unwrap_err();
+    assert!(matches!(error, PeerError::Unreachable { .. }), "nothing was done: {error}");
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn more_calls_than_may_be_outstanding_queue_and_give_up_at_their_deadline() {
     let (listener, url) = listen().await;
     let gate = Arc::new(Semaphore::new(0));

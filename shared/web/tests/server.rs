@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::sync::Arc;
+mod serving;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -10,38 +11,22 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use web::{ListenSettings, Problem, ServerSettings};
+use web::{Callers, Problem};
 
 async fn panicking() -> &'static str {
     panic!("a secret")
 }
 
 /// Serves two routes: one that panics, one that never answers.
-async fn serve(shutdown: &CancellationToken) -> String {
-    let listener = web::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
+async fn serve() -> String {
     let routes =
         Router::new().route("/panic", get(panicking)).route("/never", get(std::future::pending::<()>));
-    let settings = ServerSettings {
-        listen: ListenSettings {
-            listen: listener.local_addr().unwrap(),
-            connections_max: 2,
-            head_timeout_ms: 1_000,
-        },
-        checks: Vec::new(),
-        metrics: Arc::new(String::new),
-        deadline: |_| Duration::from_secs(1),
-        callers_deadline_counts: false,
-    };
-    tokio::spawn(web::serve(listener, routes, settings, shutdown.clone()));
-    base
+    format!("http://{}", serving::serve(routes, Callers::Strangers(web::BrowserSettings::default())).await)
 }
 
 #[tokio::test]
 async fn a_panic_and_a_missed_deadline_are_problems_that_show_no_internals() {
-    let shutdown = CancellationToken::new();
-    let base = serve(&shutdown).await;
+    let base = serve().await;
     for (path, status, code) in
         [("/panic", 500, "internal"), ("/never", 503, "unavailable"), ("/nothing", 404, "no-such-path")]
     {
@@ -69,8 +54,7 @@ async fn an_address_that_is_taken_is_said_in_one_line() {
 
 #[tokio::test]
 async fn a_client_that_does_not_finish_its_head_is_cut_off_and_makes_room_for_the_next() {
-    let shutdown = CancellationToken::new();
-    let base = serve(&shutdown).await;
+    let base = serve().await;
     let address = base.strip_prefix("http://").unwrap();
     let mut slow = Vec::new();
     for head in ["", "GET /nothing HTTP/1.1\r\nhost: x\r\nx-never: ended"] {
