@@ -11,7 +11,8 @@ use std::mem::discriminant;
 
 use api::docs;
 use api::messages::{DepositError, UserCreationError};
-use api::{ApiError, billing as shared};
+use api::{ApiError, Deliverable, billing as shared};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::put;
@@ -25,7 +26,7 @@ use store::billing::{Deposit, User, Withdrawal};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
-use web::{Json, Path, RequestContext, ServerSettings};
+use web::{Path, RequestContext, ServerSettings};
 
 use crate::failure::Failure;
 use crate::messages::{
@@ -44,6 +45,8 @@ pub struct Settings {
     database: store::DatabaseSettings,
     #[command(flatten)]
     kafka: messaging::KafkaSettings,
+    #[command(flatten)]
+    addresses: api::AddressSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -189,7 +192,7 @@ pub(crate) async fn update_profile(
     State(outbox): State<Outbox>,
     Path(id): Path<UserId>,
     headers: HeaderMap,
-    Json(profile): Json<Profile>,
+    Deliverable(profile): Deliverable<Profile>,
 ) -> Result<Response, ApiError> {
     let (request, if_version) = (RequestContext::current().uuid(), shared::if_match(&headers)?);
     let said = outbox.clone();
@@ -244,7 +247,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
+    web::serve(listener, docs::served(routes).layer(Extension(settings.addresses)), server, shutdown).await;
     consumer.await??;
     stop_relay.cancel();
     relay.await??;

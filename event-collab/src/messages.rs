@@ -1,7 +1,9 @@
 //! The messages of this style: fat events, which carry all that their consumers need.
 
 use api::messages::{DepositError, UserCreationError};
-use domain::{Amount, Balance, Money, OrderId, OrderStatus, Profile, Refusal, Refused, Registration, UserId};
+use domain::{
+    Amount, Balance, Money, OrderId, OrderStatus, RecordedUser, Refusal, Refused, Registration, UserId,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::billing::User;
@@ -18,9 +20,9 @@ messaging::messages! {
 pub struct UserInfo {
     /// Who.
     pub user_id: UserId,
-    /// Name and profile.
+    /// Name and profile. The topic keeps them for good, so they are read by no rule that came later.
     #[serde(flatten)]
-    pub registration: Registration,
+    pub recorded: RecordedUser,
     /// Version of the profile, from 1.
     pub version: i64,
 }
@@ -147,13 +149,13 @@ impl TryFrom<User> for UserInfo {
     /// When a stored text is none that a user may have.
     fn try_from(user: User) -> Result<Self, Self::Error> {
         let User { id, username, first_name, last_name, email, phone, version, .. } = user;
-        let profile = Profile {
+        let recorded = RecordedUser {
+            username: username.try_into()?,
             first_name: first_name.map(TryInto::try_into).transpose()?,
             last_name: last_name.map(TryInto::try_into).transpose()?,
             email: email.try_into()?,
             phone: phone.map(TryInto::try_into).transpose()?,
         };
-        let registration = Registration { username: username.try_into()?, profile };
-        Ok(Self { user_id: id, registration, version })
+        Ok(Self { user_id: id, recorded, version })
     }
 }

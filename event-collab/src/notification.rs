@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use api::docs;
 use api::notification::Notification;
+use axum::Extension;
 use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement};
 use futures_util::FutureExt as _;
@@ -36,6 +37,8 @@ pub struct Settings {
     kafka: messaging::KafkaSettings,
     #[command(flatten)]
     mail: mail::MailSettings,
+    #[command(flatten)]
+    addresses: api::AddressSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -133,7 +136,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
+    web::serve(listener, docs::served(routes).layer(Extension(settings.addresses)), server, shutdown).await;
     users.await??;
     emails.await??;
     stop_sending.cancel();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use domain::{Line, Profile, UserId};
+use domain::{Recorded, UserId};
 use messaging::{Event, Handler, Known, Replay, Said};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -118,9 +118,6 @@ async fn apply(conn: &mut PgConnection, users: &[&UserInfo]) -> Result<(), Store
     fn column<'a, T>(users: &[&'a UserInfo], of: impl Fn(&'a UserInfo) -> T) -> Vec<T> {
         users.iter().map(|user| of(user)).collect()
     }
-    fn profile(user: &UserInfo) -> &Profile {
-        &user.registration.profile
-    }
     sqlx::query(
         "insert into user_replica (id, username, first_name, last_name, email, phone, version)
          select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
@@ -130,11 +127,11 @@ async fn apply(conn: &mut PgConnection, users: &[&UserInfo]) -> Result<(), Store
          where user_replica.version < excluded.version",
     )
     .bind(column(users, |user| user.user_id.0))
-    .bind(column(users, |user| user.registration.username.as_str()))
-    .bind(column(users, |user| profile(user).first_name.as_ref().map(Line::as_str)))
-    .bind(column(users, |user| profile(user).last_name.as_ref().map(Line::as_str)))
-    .bind(column(users, |user| profile(user).email.as_str()))
-    .bind(column(users, |user| profile(user).phone.as_ref().map(Line::as_str)))
+    .bind(column(users, |user| user.recorded.username.as_str()))
+    .bind(column(users, |user| user.recorded.first_name.as_ref().map(Recorded::as_str)))
+    .bind(column(users, |user| user.recorded.last_name.as_ref().map(Recorded::as_str)))
+    .bind(column(users, |user| user.recorded.email.as_str()))
+    .bind(column(users, |user| user.recorded.phone.as_ref().map(Recorded::as_str)))
     .bind(column(users, |user| user.version))
     .execute(conn)
     .await?;

@@ -12,7 +12,8 @@ use std::mem::discriminant;
 use api::docs;
 use api::messages::{DepositError, UserCreationError};
 use api::types::Order;
-use api::{ApiError, billing as shared};
+use api::{ApiError, Deliverable, billing as shared};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::put;
@@ -26,7 +27,7 @@ use store::billing::{Deposit, Withdrawal};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
-use web::{Client, Json, Path, Peer, RequestContext, ServerSettings};
+use web::{Client, Path, Peer, RequestContext, ServerSettings};
 
 use crate::calls;
 use crate::failure::Failure;
@@ -49,6 +50,8 @@ pub struct Settings {
     /// Where the order service is.
     #[arg(long, env = "ORDER_URL")]
     order_url: url::Url,
+    #[command(flatten)]
+    addresses: api::AddressSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -192,7 +195,7 @@ pub(crate) async fn update_profile(
     State(outbox): State<Outbox>,
     Path(id): Path<UserId>,
     headers: HeaderMap,
-    Json(profile): Json<Profile>,
+    Deliverable(profile): Deliverable<Profile>,
 ) -> Result<Response, ApiError> {
     let (request, if_version) = (RequestContext::current().uuid(), shared::if_match(&headers)?);
     let said = outbox.clone();
@@ -243,7 +246,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
+    web::serve(listener, docs::served(routes).layer(Extension(settings.addresses)), server, shutdown).await;
     consumer.await??;
     stop_relay.cancel();
     relay.await??;

@@ -15,7 +15,8 @@ use api::password::{Password, PasswordHasher, PasswordSettings};
 use api::types::{
     AccountBalance, CreateOrderRequest, CreateUserRequest, DepositRequest, Order, OrderCreated, UserCreated,
 };
-use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
+use api::{ApiError, Deliverable, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use clap::Args;
@@ -47,6 +48,8 @@ pub struct Settings {
     kafka: messaging::KafkaSettings,
     #[command(flatten)]
     passwords: PasswordSettings,
+    #[command(flatten)]
+    addresses: api::AddressSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -87,7 +90,7 @@ async fn create_user(
     State(gateway): State<Gateway>,
     key: IdempotencyKey,
     prefer: Prefer,
-    Json(request): Json<CreateUserRequest>,
+    Deliverable(request): Deliverable<CreateUserRequest>,
 ) -> Result<Response, Problem> {
     let answer_by = Instant::now() + prefer.wait();
     let request_id = key.request_id(Operation::CreateUser);
@@ -272,7 +275,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
             shutdown: shutdown.clone(),
         })
         .merge(api::gateway::routes(&peers));
-    web::serve(listener, docs::served(routes), server, shutdown).await;
+    web::serve(listener, docs::served(routes).layer(Extension(settings.addresses)), server, shutdown).await;
     stop_reading.cancel();
     reader.await??;
     Ok(())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use api::docs;
 use api::notification::Notification;
+use axum::Extension;
 use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement};
 use futures_util::FutureExt as _;
@@ -43,6 +44,8 @@ pub struct Settings {
     billing_url: url::Url,
     #[command(flatten)]
     mail: mail::MailSettings,
+    #[command(flatten)]
+    addresses: api::AddressSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -158,7 +161,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
+    web::serve(listener, docs::served(routes).layer(Extension(settings.addresses)), server, shutdown).await;
     emails.await??;
     stop_sending.cancel();
     sender.await??;

@@ -4,7 +4,8 @@ use api::billing::once;
 use api::docs::{self, BadRequest, Conflict, Internal, KeyReused, NotFound, TooLarge, Unavailable};
 use api::password::{PasswordHasher, PasswordSettings};
 use api::types::{AccountBalance, CreateUserRequest, DepositRequest, UserCreated};
-use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
+use api::{ApiError, Deliverable, IdempotencyKey, IdempotencyKeyHeader};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use clap::Args;
@@ -24,6 +25,8 @@ pub struct Settings {
     database: store::DatabaseSettings,
     #[command(flatten)]
     passwords: PasswordSettings,
+    #[command(flatten)]
+    addresses: api::AddressSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -56,7 +59,7 @@ pub(crate) fn shared_routes() -> OpenApiRouter<Pool> {
 pub(crate) async fn create_user(
     State(Billing { pool, passwords }): State<Billing>,
     key: IdempotencyKey,
-    Json(request): Json<CreateUserRequest>,
+    Deliverable(request): Deliverable<CreateUserRequest>,
 ) -> Result<Response, ApiError> {
     let (registration, password) = request.into_parts();
     // Before the transaction: hashing takes longer than anything else here, and a connection is worth more than CPU.
@@ -108,7 +111,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
+    web::serve(listener, docs::served(routes).layer(Extension(settings.addresses)), server, shutdown).await;
     pool.close();
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::docs;
 use api::notification::Notification;
+use axum::Extension;
 use clap::Args;
 use futures_util::FutureExt as _;
 use store::notification::EmailQueue;
@@ -21,6 +22,8 @@ pub struct Settings {
     database: store::DatabaseSettings,
     #[command(flatten)]
     mail: mail::MailSettings,
+    #[command(flatten)]
+    addresses: api::AddressSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -54,7 +57,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         deadline: api::request_deadline,
         callers_deadline_counts: true,
     };
-    web::serve(listener, docs::served(routes), server, shutdown).await;
+    web::serve(listener, docs::served(routes).layer(Extension(settings.addresses)), server, shutdown).await;
     stop_sending.cancel();
     sender.await??;
     pool.close();

@@ -2,6 +2,7 @@
 //! every style.
 
 pub mod billing;
+mod deliverable;
 pub mod docs;
 mod error;
 pub mod gateway;
@@ -13,6 +14,7 @@ pub mod password;
 mod prefer;
 pub mod types;
 
+pub use deliverable::{AddressSettings, Addressed, Deliverable};
 pub use error::ApiError;
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader};
 pub use prefer::{Prefer, PreferHeader, messages_deadline, request_deadline};
