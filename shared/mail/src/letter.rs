@@ -4,6 +4,7 @@ use lettre::message::{Mailbox, SinglePart};
 use lettre::{Address, Message};
 
 use crate::QueuedEmail;
+use crate::address::{needs_smtp_utf8, on_the_wire};
 
 /// Why an email can never be sent, whatever the server says.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,7 @@ pub(crate) struct Letter {
 impl Letter {
     /// The same email always gets the same Message-ID; only `Date` says when this copy was made.
     pub(crate) fn compose(from: &Mailbox, email: &QueuedEmail) -> Result<Self, LetterError> {
-        let to: Address = email.to.parse()?;
+        let to = on_the_wire(&email.to.parse()?)?;
         let message = Message::builder()
             .from(from.clone())
             .to(Mailbox::new(None, to.clone()))
@@ -34,10 +35,9 @@ impl Letter {
         Ok(Self { from: from.email.clone(), to, content: message.formatted() })
     }
 
-    /// Needs a server that speaks SMTPUTF8 (RFC 6531).
-    pub(crate) fn is_international(&self) -> bool {
-        let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
-        !ascii(&self.from) || !ascii(&self.to)
+    /// Needs a server that speaks SMTPUTF8 (RFC 6531): it has such an address in its envelope and its headers.
+    pub(crate) fn needs_smtp_utf8(&self) -> bool {
+        needs_smtp_utf8(&self.from) || needs_smtp_utf8(&self.to)
     }
 }
 
@@ -78,8 +78,21 @@ mod tests {
     }
 
     #[test]
+    fn an_international_domain_is_ascii_in_the_headers_too() {
+        let message = compose("ann@bücher.example", "Paid").unwrap();
+        assert!(message.contains("To: ann@xn--bcher-kva.example\r\n") && message.is_ascii(), "{message}");
+    }
+
+    #[test]
     fn an_unusable_recipient_is_an_error() {
-        for to in ["", "ann", "ann@", "ann@mail.example, bob@mail.example", "ann@mail.example\r\nDATA"] {
+        for to in [
+            "",
+            "ann",
+            "ann@",
+            "ann@bü\u{200e}cher.example",
+            "ann@mail.example, bob@mail.example",
+            "ann@mail.example\r\nDATA",
+        ] {
             assert!(compose(to, "Paid").is_err(), "{to:?}");
         }
     }
