@@ -1,7 +1,9 @@
 //! The messages of this style: fat events, which carry all that their consumers need.
 
 use api::messages::{DepositError, UserCreationError};
-use domain::{Amount, Balance, Money, OrderId, OrderStatus, Refusal, Refused, Registration, UserId};
+use domain::{
+    Amount, Balance, Money, OrderId, OrderStatus, RecordedUser, Refusal, Refused, Registration, UserId,
+};
 use messaging::{Message, Outgoing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,9 +22,9 @@ messaging::messages! {
 pub struct UserInfo {
     /// Who.
     pub user_id: UserId,
-    /// Name and profile.
+    /// Name and profile. The topic keeps them for good, so they are read by no rule that came later.
     #[serde(flatten)]
-    pub registration: Registration,
+    pub recorded: RecordedUser,
     /// Version of the profile, from 1.
     pub version: i64,
 }
@@ -148,7 +150,7 @@ impl UserInfo {
     /// # Errors
     /// When a stored text is none that a user may have.
     pub(crate) fn of(user: &User) -> Result<Self, StoreError> {
-        Ok(Self { user_id: user.id, registration: user.registration()?, version: user.version })
+        Ok(Self { user_id: user.id, recorded: user.recorded()?, version: user.version })
     }
 }
 

@@ -12,7 +12,7 @@ use std::mem::discriminant;
 use api::docs;
 use api::messages::{DepositError, UserCreationError};
 use api::types::Order;
-use api::{ApiError, billing as shared};
+use api::{ApiError, Deliverable, billing as shared};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::put;
@@ -24,7 +24,7 @@ use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
 use store::billing::Deposit;
 use utoipa_axum::router::OpenApiRouter;
-use web::{Client, Json, Path, Peer, RequestContext};
+use web::{Client, Path, Peer, RequestContext};
 
 use crate::calls;
 use crate::messages::{
@@ -167,7 +167,7 @@ pub(crate) async fn update_profile(
     State(outbox): State<Outbox>,
     Path(id): Path<UserId>,
     headers: HeaderMap,
-    Json(profile): Json<Profile>,
+    Deliverable(profile): Deliverable<Profile>,
 ) -> Result<Response, ApiError> {
     let (said, cause) = (outbox.clone(), Cause::request(RequestContext::current().uuid()));
     let updated = shared::update_profile_and(outbox.pool(), id, shared::if_match(&headers)?, profile, {

@@ -7,7 +7,7 @@ use api::docs;
 use api::gateway::Peers;
 use api::password::PasswordHasher;
 use api::types::{AccountBalance, CreateOrderRequest, CreateUserRequest, DepositRequest, Order};
-use api::{ApiError, IdempotencyKey, Prefer};
+use api::{ApiError, Deliverable, IdempotencyKey, Prefer};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -50,7 +50,7 @@ async fn create_user(
     State(gateway): State<Gateway>,
     key: IdempotencyKey,
     prefer: Prefer,
-    Json(request): Json<CreateUserRequest>,
+    Deliverable(request): Deliverable<CreateUserRequest>,
 ) -> Result<Response, Problem> {
     let answer_by = Instant::now() + prefer.wait();
     let request_id = key.request_id(Operation::CreateUser);

@@ -4,7 +4,7 @@ use api::billing::once;
 use api::docs::{self, BadRequest, Conflict, Internal, KeyReused, NotFound, TooLarge, Unavailable};
 use api::password::{PasswordHasher, PasswordSettings};
 use api::types::{AccountBalance, CreateUserRequest, DepositRequest, UserCreated};
-use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
+use api::{ApiError, Deliverable, IdempotencyKey, IdempotencyKeyHeader};
 use axum::extract::State;
 use axum::response::Response;
 use clap::Args;
@@ -55,7 +55,7 @@ pub(crate) fn shared_routes() -> OpenApiRouter<Pool> {
 pub(crate) async fn create_user(
     State(Billing { pool, passwords }): State<Billing>,
     key: IdempotencyKey,
-    Json(request): Json<CreateUserRequest>,
+    Deliverable(request): Deliverable<CreateUserRequest>,
 ) -> Result<Response, ApiError> {
     let (registration, password) = request.into_parts();
     // Before the transaction: hashing takes longer than anything else here, and a connection is worth more than CPU.

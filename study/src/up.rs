@@ -57,7 +57,10 @@ pub(crate) async fn up(style: &'static Style, listen: SocketAddr) -> anyhow::Res
 
 async fn start(style: &'static Style, listen: SocketAddr) -> anyhow::Result<(Sandbox, Deployment)> {
     let sandbox = Sandbox::start().await?;
-    let options = Options { listen: Some(listen), ..Options::default() };
+    // What an SMTP server at `SMTP_URL` speaks.
+    let smtp_utf8 = std::env::var("SMTP_UTF8").ok().map(|speaks| ("SMTP_UTF8", speaks));
+    let options =
+        Options { listen: Some(listen), settings: smtp_utf8.into_iter().collect(), ..Options::default() };
     let deployment = Deployment::start(style, Ground::of(&sandbox), options).await?;
     // Written aside and renamed, so that nobody reads half of it.
     let file = sandbox.directory().join(ADDRESSES_FILE);

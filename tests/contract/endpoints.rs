@@ -39,14 +39,41 @@ enum Kind {
 }
 
 const fn line(min: usize, max: usize) -> Kind {
-    Kind::Text { min, max, refused: "\0\n\r\t\u{1b}\u{7f}\u{85}" }
+    Kind::Text {
+        min,
+        max,
+        refused: "\0\n\r\t\u{1b}\u{7f}\u{85}\u{ad}\u{200b}\u{200d}\u{202e}\u{2028}\u{feff}",
+    }
 }
+
+/// RFC 8265.
+const USERNAME: Kind = Kind::Text {
+    min: 1,
+    max: 64,
+    refused: "\0\n\u{7f}\u{ad}\u{200b}\u{200d}\u{202e}\u{2028}\u{feff} \u{a0}∞ⅳ",
+};
+
+/// Addresses to which no email could be sent, were they accepted.
+const NOT_TO_BE_WRITTEN_TO: [&str; 10] = [
+    // Needs SMTPUTF8, which this installation does not have.
+    "анна@example.org",
+    "ann@example.org.",
+    "ann@example..org",
+    "ann@exa_mple.org",
+    "ann@127.0.0.1",
+    "ann@xn--zzzzzz.example",
+    "ann@b\u{fc}\u{fffd}cher.example",
+    "ann@\u{5e9}\u{5e8}\u{5d4}ann.example",
+    "a\u{200b}nn@example.org",
+    // 63 characters, and more as an A-label.
+    "ann@bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\u{fc}.example",
+];
 
 /// The fields of a body, in the order in which the contract names them.
 type Fields = &'static [(&'static str, Kind)];
 
 const REGISTRATION: Fields = &[
-    ("username", line(1, 64)),
+    ("username", USERNAME),
     ("password", Kind::Text { min: 1, max: 1024, refused: "" }),
     ("email", Kind::Email),
     ("firstName", line(0, 100)),
@@ -180,6 +207,7 @@ impl Kind {
                 let bad_addresses =
                     ["", "ann", "ann@", "@example.org", "a@b@c", "Ann <ann@example.org>", &too_long];
                 bad.extend(bad_addresses.map(text));
+                bad.extend(NOT_TO_BE_WRITTEN_TO.map(text));
                 bad.extend(["ann@example.org\r\nBcc: eve@example.org", "a\0nn@example.org"].map(text));
             }
             Self::Text { min, max, refused } => {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use sandbox::Behaviour;
+use serde_json::json;
 use study::client::eventually;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
@@ -16,6 +17,9 @@ pub fn register(suite: &mut Suite) {
         "mail",
         [
             a_recipient_that_is_refused_for_good_makes_the_email_fail,
+            // The embedded server announces no such thing.
+            #[settings(&[("SMTP_UTF8", "true")])]
+            an_address_that_needs_smtputf8_makes_the_email_fail_where_the_server_does_not_speak_it,
             // A reply that comes after that would be a delivery that broke off, and the email would be sent twice.
             #[settings(&[("SMTP_COMMAND_TIMEOUT_MS", "5000"), ("MAIL_LEASE_MS", "60000")])]
             a_deferred_email_is_sent_once_when_the_server_takes_it,
@@ -56,6 +60,23 @@ async fn a_recipient_that_is_refused_for_good_makes_the_email_fail(stage: &mut S
     stage.sink()?.set_behaviour(Behaviour::RejectRecipient);
     let user = paid_order(stage).await?;
     email_is(stage, user, "failed").await
+}
+
+async fn an_address_that_needs_smtputf8_makes_the_email_fail_where_the_server_does_not_speak_it(
+    stage: &mut Stage,
+) -> Outcome {
+    let anna = json!({"username": "anna", "password": "correct horse", "email": "анна@example.org"});
+    let created = stage.api.post("billing/user", &[], &anna).await?;
+    let user = created.body["userId"].as_i64().with_context(|| format!("{created:?}"))?;
+    let user = domain::UserId(user);
+    stage.api.deposit(user, 90).await?;
+    let reply = stage.api.order(user, 90, &[]).await?;
+    ensure!(reply.status == reqwest::StatusCode::CREATED, "{reply:?}");
+    email_is(stage, user, "failed").await?;
+    let metrics = stage.metrics(study::Service::Notification).await?;
+    ensure!(!metrics.contains("outcome=\"retried\""), "it was tried again:\n{metrics}");
+    ensure!(stage.logs()?.contains("SMTPUTF8"), "no log says why");
+    Ok(())
 }
 
 async fn a_deferred_email_is_sent_once_when_the_server_takes_it(stage: &mut Stage) -> Outcome {

@@ -24,7 +24,7 @@ use crate::mistake;
 use crate::types::{
     AccountBalance, FinishedRequest, OrderWithdrawRequest, RequestAccepted, User, UserCreated,
 };
-use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, prefer};
+use crate::{ApiError, Deliverable, IdempotencyKey, IdempotencyKeyHeader, Prefer, prefer};
 
 /// All of them but the profile update.
 pub fn routes() -> OpenApiRouter<Pool> {
@@ -75,7 +75,7 @@ pub async fn update_profile(
     State(pool): State<Pool>,
     Path(id): Path<UserId>,
     headers: HeaderMap,
-    Json(profile): Json<Profile>,
+    Deliverable(profile): Deliverable<Profile>,
 ) -> Result<Response, ApiError> {
     let if_version = if_match(&headers)?;
     let user = pool.transaction(move |tx| {

@@ -3,6 +3,7 @@
 
 pub mod asked;
 pub mod billing;
+mod deliverable;
 pub mod docs;
 mod error;
 pub mod gateway;
@@ -16,6 +17,7 @@ pub mod password;
 mod prefer;
 pub mod types;
 
+pub use deliverable::{AddressSettings, Addressed, Deliverable};
 pub use error::ApiError;
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader};
 pub use prefer::{Prefer, PreferHeader, messages_deadline, request_deadline};

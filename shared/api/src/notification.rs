@@ -10,12 +10,12 @@ use store::notification::{self, NewEmail};
 use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::{Json, Path};
+use web::Path;
 
 use crate::billing::once;
 use crate::docs::{BadRequest, Internal, KeyReused, NotFound, TooLarge, Unavailable};
 use crate::types::{Email, EmailAccepted, OrderEmailRequest};
-use crate::{ApiError, IdempotencyKey, IdempotencyKeyHeader};
+use crate::{ApiError, Deliverable, IdempotencyKey, IdempotencyKeyHeader};
 
 /// What the routes need: the table, and the worker that sends what is in it.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub async fn send_email(
     State(Notification { pool, wake }): State<Notification>,
     Path(user_id): Path<UserId>,
     key: IdempotencyKey,
-    Json(request): Json<OrderEmailRequest>,
+    Deliverable(request): Deliverable<OrderEmailRequest>,
 ) -> Result<(StatusCode, axum::Json<EmailAccepted>), ApiError> {
     let OrderEmailRequest { email, title, message, order_id } = request;
     let (email, title, message) = (email.into(), title.into(), message.into());

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Amount, Balance, EmailAddress, EmailId, Line, OrderId, OrderStatus, Profile, Prose, Refusal,
-    Registration, RequestId, UserId,
+    Amount, Balance, EmailAddress, EmailId, Line, OrderId, OrderStatus, Profile, Prose, Recorded, Refusal,
+    Registration, RequestId, UserId, Username,
 };
 use serde::{Deserialize, Serialize};
 use store::{billing, notification, order};
@@ -16,13 +16,15 @@ use crate::password::Password;
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"username": "ann", "password": "correct horse battery staple", "email": "ann@example.org"}))]
 pub struct CreateUserRequest {
-    /// Unique without regard to case; never changes.
+    /// A name of RFC 8265 (`UsernameCaseMapped`): letters and digits of any script and ASCII punctuation, without spaces. Kept
+    /// and shown in lower case and in Unicode's normalization form C; unique; never changes.
     #[schema(inline)]
-    pub username: Line<1, 64>,
+    pub username: Username,
     /// Stored as an Argon2id hash only.
     #[schema(inline)]
     pub password: Password,
-    /// Where emails about orders go. Unique without regard to case.
+    /// Where emails about orders go. Unique without regard to case. The domain may be international; before the `@` only
+    /// ASCII, unless the installation's SMTP server speaks SMTPUTF8.
     #[schema(inline)]
     pub email: EmailAddress,
     /// Given name.
@@ -60,7 +62,7 @@ pub struct User {
     /// Who.
     #[schema(inline)]
     pub id: UserId,
-    /// Never changes.
+    /// As it is kept: in lower case. Never changes.
     pub username: String,
     /// Given name.
     #[schema(required)]
@@ -68,7 +70,7 @@ pub struct User {
     /// Family name.
     #[schema(required)]
     pub last_name: Option<String>,
-    /// Where emails go.
+    /// Where emails go. An international domain is shown in its own script; over the wire go its A-labels.
     pub email: String,
     /// Phone number.
     #[schema(required)]
@@ -239,7 +241,8 @@ impl TryFrom<u16> for PageLimit {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"email": "ann@example.org", "title": "Hello", "message": "How are you?"}))]
 pub struct SendEmailRequest {
-    /// Where it goes.
+    /// Where it goes. The domain may be international; before the `@` only ASCII, unless the installation's SMTP server speaks
+    /// SMTPUTF8.
     #[schema(inline)]
     pub email: EmailAddress,
     /// The subject.
@@ -255,9 +258,9 @@ pub struct SendEmailRequest {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"email": "ann@example.org", "title": "Order is paid", "message": "It is on its way.", "orderId": 1}))]
 pub struct OrderEmailRequest {
-    /// Where it goes.
+    /// Where it goes: an address as the gateway accepts it. With an `orderId`, as billing has it.
     #[schema(inline)]
-    pub email: EmailAddress,
+    pub email: Recorded<254>,
     /// The subject.
     #[schema(inline)]
     pub title: Line<1, 200>,

@@ -2,19 +2,26 @@
 //!
 //! Every style uses exactly this crate, so that a difference measured between styles cannot come from here.
 
+mod address;
 mod email;
 mod ids;
+mod invisible;
 mod money;
 mod order;
 mod refused;
 mod text;
+mod text_type;
 mod user;
+mod username;
 mod whole;
 
+pub use address::EmailAddress;
 pub use email::OrderEmail;
 pub use ids::{EmailId, Operation, OrderId, RequestId, UserId};
 pub use money::{Amount, AmountError, Balance, Money};
 pub use order::{OrderStatus, Refusal, Settlement};
 pub use refused::Refused;
-pub use text::{EmailAddress, Line, Prose, TextError};
-pub use user::{Profile, Registration, RegistrationRefusal};
+pub use text::{Line, Prose, Recorded};
+pub use text_type::TextError;
+pub use user::{Profile, RecordedUser, Registration, RegistrationRefusal};
+pub use username::Username;

@@ -1,125 +1,27 @@
-//! Text that came from outside: bounded, and free of characters that a database, a header or a log cannot hold.
+//! Texts from outside: bounded, and free of characters that a database, a header or a log cannot hold.
 
-use std::borrow::Cow;
-use std::str::FromStr;
+use unicode_normalization::UnicodeNormalization as _;
+use utoipa::openapi::schema::ObjectBuilder;
 
-use schemars::{JsonSchema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
-
-/// Why a text was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TextError {
-    /// Too short or too long.
-    #[error("must have {min} to {max} characters, not {actual}")]
-    Length {
-        /// Smallest number of characters.
-        min: usize,
-        /// Largest number of characters.
-        max: usize,
-        /// What there was.
-        actual: usize,
-    },
-    /// A control character: a line break in a header is an injection, a NUL cannot be stored by PostgreSQL.
-    #[error("must not contain control characters")]
-    ControlCharacter,
-    /// Not an email address.
-    #[error("must be an email address")]
-    NotAnEmailAddress,
-}
-
-fn bounded(text: &str, min: usize, max: usize, allowed: fn(char) -> bool) -> Result<(), TextError> {
-    let actual = text.chars().count();
-    if !(min..=max).contains(&actual) {
-        return Err(TextError::Length { min, max, actual });
-    }
-    if text.chars().any(|c| c.is_control() && !allowed(c)) {
-        return Err(TextError::ControlCharacter);
-    }
-    Ok(())
-}
-
-macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident $(<$(const $generic:ident),+>)?, $parse:expr, $schema:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name $(<$(const $generic: usize),+>)? (String);
-
-        impl $(<$(const $generic: usize),+>)? $name $(<$($generic),+>)? {
-            /// The text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl $(<$(const $generic: usize),+>)? TryFrom<String> for $name $(<$($generic),+>)? {
-            type Error = TextError;
-
-            fn try_from(text: String) -> Result<Self, TextError> {
-                let parse: fn(&str) -> Result<(), TextError> = $parse;
-                parse(&text)?;
-                Ok(Self(text))
-            }
-        }
-
-        impl $(<$(const $generic: usize),+>)? FromStr for $name $(<$($generic),+>)? {
-            type Err = TextError;
-
-            fn from_str(text: &str) -> Result<Self, TextError> {
-                text.to_owned().try_into()
-            }
-        }
-
-        impl $(<$(const $generic: usize),+>)? From<$name $(<$($generic),+>)?> for String {
-            fn from(text: $name $(<$($generic),+>)?) -> Self {
-                text.0
-            }
-        }
-
-        impl $(<$(const $generic: usize),+>)? PartialSchema for $name $(<$($generic),+>)? {
-            fn schema() -> RefOr<Schema> {
-                let schema: ObjectBuilder = $schema;
-                schema.schema_type(Type::String).into()
-            }
-        }
-
-        impl $(<$(const $generic: usize),+>)? ToSchema for $name $(<$($generic),+>)? {}
-
-        /// In messages the same as in HTTP bodies: OpenAPI 3.1's schemas are JSON Schema.
-        impl $(<$(const $generic: usize),+>)? JsonSchema for $name $(<$($generic),+>)? {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
-                let schema = serde_json::to_value(<Self as PartialSchema>::schema());
-                schema.and_then(serde_json::from_value).expect("a schema is an object")
-            }
-        }
-    };
-}
+use crate::TextError;
+use crate::invisible::{first_invisible, line_pattern};
+use crate::text_type::{bounded, text_type};
 
 text_type!(
-    /// One line of `MIN` to `MAX` characters without control characters.
+    /// One line of `MIN` to `MAX` characters in Unicode's normalization form C, without control characters and without those
+    /// that nobody sees.
     Line<const MIN, const MAX>,
-    |text| bounded(text, MIN, MAX, |_| false),
+    |text| one_line(&text, MIN, MAX),
     ObjectBuilder::new()
         .min_length(Some(MIN))
         .max_length(Some(MAX))
-        .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"))
+        .pattern(Some(line_pattern()))
 );
 
 text_type!(
-    /// Text of `MIN` to `MAX` characters that may have line breaks and tabs.
+    /// Text of `MIN` to `MAX` characters that may have line breaks and tabs. Kept as it was written.
     Prose<const MIN, const MAX>,
-    |text| bounded(text, MIN, MAX, |c| matches!(c, '\n' | '\r' | '\t')),
+    |text| bounded(&text, MIN, MAX, |c| matches!(c, '\n' | '\r' | '\t')).map(|()| text),
     ObjectBuilder::new()
         .min_length(Some(MIN))
         .max_length(Some(MAX))
@@ -127,24 +29,22 @@ text_type!(
 );
 
 text_type!(
-    /// An email address (RFC 5321, RFC 6531), as an SMTP server accepts it: no display name, at most 254 characters.
-    EmailAddress,
-    |text| {
-        bounded(text, 3, 254, |_| false)?;
-        // What the RFCs allow and no mail client sends to.
-        let bare = email_address::Options::default().without_display_text().without_domain_literal();
-        if text.starts_with('"') {
-            return Err(TextError::NotAnEmailAddress);
-        }
-        email_address::EmailAddress::parse_with_options(text, bare)
-            .map(|_| ())
-            .map_err(|_| TextError::NotAnEmailAddress)
-    },
+    /// One line of at most `MAX` characters that was accepted once, by whatever rules held then, and is told on as it is: a
+    /// rule that came later does not make a user unknown.
+    Recorded<const MAX>,
+    |text| bounded(&text, 0, MAX, |_| false).map(|()| text),
     ObjectBuilder::new()
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
-        .min_length(Some(3))
-        .max_length(Some(254))
+        .max_length(Some(MAX))
+        .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"))
 );
+
+/// Normalises a line. It may have `max` characters before that and after it.
+pub(crate) fn one_line(text: &str, min: usize, max: usize) -> Result<String, TextError> {
+    bounded(text, min, max, |_| false)?;
+    let text: String = text.nfc().collect();
+    bounded(&text, min, max, |_| false)?;
+    first_invisible(&text).map_or(Ok(text), |c| Err(TextError::Invisible(c)))
+}
 
 #[cfg(test)]
 mod tests {
@@ -160,23 +60,25 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_look_the_same_are_the_same() {
+        let line = |text: &str| text.parse::<Line<0, 9>>();
+        assert_eq!(line("Rene\u{301}").unwrap().as_str(), "Ren\u{e9}");
+        assert_eq!(line("eciruaM\u{202e}"), Err(TextError::Invisible('\u{202e}')));
+        // One character before, two after: U+0958 is never composed.
+        assert!("\u{958}".parse::<Line<0, 1>>().is_err());
+    }
+
+    #[test]
     fn prose_may_have_line_breaks_but_no_nul() {
         assert!("one\ntwo\tthree".parse::<Prose<1, 99>>().is_ok());
         assert_eq!("a\0b".parse::<Prose<0, 9>>(), Err(TextError::ControlCharacter));
     }
 
     #[test]
-    fn an_email_address_is_one_address() {
-        assert!("ann@example.org".parse::<EmailAddress>().is_ok());
-        for bad in [
-            "ann",
-            "Ann <ann@example.org>",
-            "a@b@c",
-            "ann@example.org\nBcc: eve@example.org",
-            "\"a b\"@example.org",
-            "a@[127.0.0.1]",
-        ] {
-            assert!(bad.parse::<EmailAddress>().is_err(), "{bad:?}");
+    fn what_was_recorded_by_older_rules_is_still_read_as_it_is() {
+        for text in ["", "Ann Petrova", "Rene\u{301}", "eciruaM\u{202e}"] {
+            assert_eq!(text.parse::<Recorded<64>>().unwrap().as_str(), text);
         }
+        assert!("a\0b".parse::<Recorded<64>>().is_err());
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{EmailAddress, Line};
+use crate::{EmailAddress, Line, Recorded, Username};
 
 /// The part of a user that a profile update replaces as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -29,13 +29,29 @@ pub struct Profile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
-    /// The name the user chose. Unique without regard to case; never changes.
+    /// The name the user chose. Unique; never changes.
     #[schema(inline)]
-    pub username: Line<1, 64>,
+    pub username: Username,
     /// The rest.
     #[serde(flatten)]
     #[schema(inline)]
     pub profile: Profile,
+}
+
+/// A user as others are told: what was recorded, by the rules of the day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedUser {
+    /// The name the user chose. Unique; never changes.
+    pub username: Recorded<64>,
+    /// Given name.
+    pub first_name: Option<Recorded<100>>,
+    /// Family name.
+    pub last_name: Option<Recorded<100>>,
+    /// Where emails about orders go.
+    pub email: Recorded<254>,
+    /// Phone number, as the user writes it.
+    pub phone: Option<Recorded<50>>,
 }
 
 /// Why a registration was refused. An outcome, not a failure.

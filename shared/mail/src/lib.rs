@@ -6,6 +6,9 @@
 //! ([RFC 1047]). It is then sent again under the **same** Message-ID, by which a receiver can tell the copy, and counted in
 //! `email_deliveries_unknown_total`.
 //!
+//! An international domain goes over the wire as A-labels. A sender or recipient whose local part is not ASCII is sent with
+//! SMTPUTF8 (RFC 6531), and an email with one is `failed` at once where the server does not announce it.
+//!
 //! | metric | meaning |
 //! |---|---|
 //! | `emails_total{outcome}` | recorded attempts: `sent`, `failed`, `retried` |
@@ -16,6 +19,7 @@
 //!
 //! [RFC 1047]: https://www.rfc-editor.org/rfc/rfc1047
 
+mod address;
 mod final_dot;
 mod letter;
 mod queue;

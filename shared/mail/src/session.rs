@@ -51,8 +51,8 @@ pub(crate) enum StepError {
     Smtp(#[from] smtp::Error),
     #[error("unexpected reply {0}")]
     Unexpected(u16),
-    #[error("the server takes only ASCII addresses")]
-    International,
+    #[error("the server does not announce SMTPUTF8, which an address that is not ASCII before its @ needs")]
+    NoSmtpUtf8,
 }
 
 impl StepError {
@@ -85,11 +85,12 @@ impl Session {
 
     pub(crate) async fn mail(&mut self, letter: &Letter) -> Result<(), StepError> {
         let mut parameters = Vec::new();
-        if letter.is_international() {
+        if letter.needs_smtp_utf8() {
             if !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                return Err(StepError::International);
+                return Err(StepError::NoSmtpUtf8);
             }
             parameters.push(MailParameter::SmtpUtfEight);
+            // Its headers are not ASCII. Whoever announces SMTPUTF8 takes that too (RFC 6531, section 3.1).
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         let reply = self.command(Mail::new(Some(letter.from.clone()), parameters)).await?;

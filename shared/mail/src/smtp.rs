@@ -6,6 +6,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use tracing::Instrument as _;
 
+use crate::address::on_the_wire;
 use crate::letter::Letter;
 use crate::server::{ConfigError, Server};
 use crate::session::{Session, StepError, Timeouts};
@@ -59,12 +60,9 @@ impl Mailer {
     /// For the server at `smtp[s]://[user:password@]host[:port]` (port 25, or 465, unless given) and the sender `from`
     /// (`address` or `Name <address>`). Connects when there is something to send.
     pub fn new(url: &str, from: &str) -> Result<Self, ConfigError> {
-        Ok(Self {
-            server: Server::parse(url)?,
-            from: from.parse()?,
-            timeouts: Timeouts::default(),
-            idle: None,
-        })
+        let mut from: Mailbox = from.parse()?;
+        from.email = on_the_wire(&from.email)?;
+        Ok(Self { server: Server::parse(url)?, from, timeouts: Timeouts::default(), idle: None })
     }
 
     /// A mailer for the same server, with a session of its own.
@@ -135,6 +133,11 @@ impl Mailer {
         if let Some(mut session) = self.idle.take() {
             match session.mail(letter).await {
                 Ok(()) => return Ok(session),
+                // The server was not even asked.
+                Err(error @ StepError::NoSmtpUtf8) => {
+                    self.idle = Some(session);
+                    return Err((Stage::Envelope, error));
+                }
                 // Servers end idle sessions, with 421 or without a word. That is no failure of this email.
                 Err(error) if matches!(error.reply(), None | Some(421)) => {
                     tracing::debug!(%error, "idle SMTP session has ended");
@@ -164,7 +167,7 @@ fn judge(stage: Stage, error: &StepError) -> Delivery {
     let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
     match (stage, error.reply()) {
         (Stage::Envelope | Stage::Content, Some(code)) if refuses_email(code) => Delivery::Refused { reason },
-        (Stage::Envelope, None) if matches!(error, StepError::International) => Delivery::Refused { reason },
+        (Stage::Envelope, None) if matches!(error, StepError::NoSmtpUtf8) => Delivery::Refused { reason },
         (Stage::Content, None) => Delivery::Unknown { reason },
         // No session, or nothing sent yet, or the server has said, if only after the content, that it did not take it.
         _ => Delivery::Deferred { reason },

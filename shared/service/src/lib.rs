@@ -16,6 +16,8 @@ mod workers;
 
 use std::sync::Arc;
 
+use api::AddressSettings;
+use axum::Extension;
 use clap::Args;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::Migrator;
@@ -41,6 +43,9 @@ pub struct ServiceSettings {
     /// Where it listens.
     #[command(flatten)]
     pub server: ListenSettings,
+    /// Which email addresses it takes from clients, if it takes any.
+    #[command(flatten)]
+    pub addresses: AddressSettings,
     /// What it says of itself.
     #[command(flatten)]
     pub telemetry: telemetry::Settings,
@@ -51,6 +56,7 @@ pub struct Service {
     /// Held to the very end: what is exported of the last requests goes with it.
     telemetry: Telemetry,
     listen: ListenSettings,
+    addresses: AddressSettings,
     listener: TcpListener,
     shutdown: CancellationToken,
     checks: Vec<Check>,
@@ -71,6 +77,7 @@ impl Service {
             Ok(Self {
                 telemetry,
                 listen: settings.server,
+                addresses: settings.addresses,
                 listener,
                 workers: Workers::new(shutdown.clone()),
                 shutdown,
@@ -184,11 +191,12 @@ impl Service {
         routes: OpenApiRouter,
         deadline: DeadlineOf,
     ) -> BoxFuture<'static, anyhow::Result<()>> {
-        let Self { telemetry, listen, listener, shutdown, checks, workers, pool } = self;
+        let Self { telemetry, listen, addresses, listener, shutdown, checks, workers, pool } = self;
         let metrics = telemetry.metrics();
         let server = ServerSettings { listen, checks, metrics, deadline, callers };
         Box::pin(async move {
-            web::serve(listener, api::docs::served(routes), server, shutdown).await;
+            let routes = api::docs::served(routes).layer(Extension(addresses));
+            web::serve(listener, routes, server, shutdown).await;
             let ended = workers.end().await;
             if let Some(pool) = pool {
                 pool.close();

@@ -116,15 +116,44 @@ async fn an_unusable_recipient_is_refused_without_asking_the_server() {
 }
 
 #[tokio::test]
-async fn an_address_outside_ascii_is_refused_by_a_server_without_smtputf8() {
-    let mut email = email(1);
-    email.to = "анна@mail.example".to_owned();
+async fn an_international_domain_is_sent_as_a_labels_to_any_server() {
     let peer = Peer::start([]).await;
-    assert_eq!(describe(mailer(&peer).send(&email).await).0, "refused");
+    let mut mailer = Mailer::new(&peer.url(), "Shop <shop@почта.example>").unwrap();
+    let mut email = email(1);
+    email.to = "ann@bücher.example".to_owned();
+    assert_eq!(mailer.send(&email).await, Delivery::Accepted);
+    let commands = peer.commands();
+    assert_eq!(
+        commands[1..3],
+        ["MAIL FROM:<shop@xn--80a1acny.example>", "RCPT TO:<ann@xn--bcher-kva.example>"],
+        "{commands:?}"
+    );
+    let [message] = peer.messages().try_into().unwrap();
+    assert!(message.contains("From: Shop <shop@xn--80a1acny.example>\r\n"), "{message}");
+    assert!(message.contains("To: ann@xn--bcher-kva.example\r\n"), "{message}");
+}
+
+#[tokio::test]
+async fn a_local_part_outside_ascii_is_refused_for_good_by_a_server_without_smtputf8() {
+    let mut email = email(1);
+    email.to = "анна@bücher.example".to_owned();
+    let peer = Peer::start([]).await;
+    let mut mailer_to_ascii = mailer(&peer);
+    for _ in 0..2 {
+        let (outcome, reason) = describe(mailer_to_ascii.send(&email).await);
+        assert!(outcome == "refused" && reason.contains("SMTPUTF8"), "{outcome}: {reason}");
+        assert_eq!(mailer_to_ascii.send(&self::email(2)).await, Delivery::Accepted);
+    }
+    assert_eq!(peer.connections(), 2, "a session is kept: the server was not asked");
 
     let peer = Peer::start([(Step::Ehlo, Act::Reply("250-peer\r\n250-8BITMIME\r\n250 SMTPUTF8"))]).await;
     assert_eq!(mailer(&peer).send(&email).await, Delivery::Accepted);
-    assert!(peer.commands().contains(&"MAIL FROM:<shop@mail.example> SMTPUTF8 BODY=8BITMIME".to_owned()));
+    let commands = peer.commands();
+    assert_eq!(
+        commands[1..3],
+        ["MAIL FROM:<shop@mail.example> SMTPUTF8 BODY=8BITMIME", "RCPT TO:<анна@xn--bcher-kva.example>"],
+        "{commands:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Users and their profiles.
 
-use domain::{Balance, Line, Operation, Profile, Registration, RegistrationRefusal, RequestId, UserId};
+use domain::{
+    Balance, Line, Operation, Profile, RecordedUser, Registration, RegistrationRefusal, RequestId, UserId,
+};
 use sqlx::postgres::PgConnection;
 
 use super::requests::{self, Begun};
@@ -28,19 +30,19 @@ pub struct User {
 }
 
 impl User {
-    /// Name and profile, without what only billing knows.
+    /// Name and profile, as others are told: without what only billing knows.
     ///
     /// # Errors
-    /// When a stored text is none that a user may have.
-    pub fn registration(&self) -> Result<Registration, StoreError> {
+    /// When a stored text is none that a column may have.
+    pub fn recorded(&self) -> Result<RecordedUser, StoreError> {
         let Self { username, first_name, last_name, email, phone, .. } = self.clone();
-        let profile = Profile {
+        Ok(RecordedUser {
+            username: username.try_into()?,
             first_name: first_name.map(TryInto::try_into).transpose()?,
             last_name: last_name.map(TryInto::try_into).transpose()?,
             email: email.try_into()?,
             phone: phone.map(TryInto::try_into).transpose()?,
-        };
-        Ok(Registration { username: username.try_into()?, profile })
+        })
     }
 }
 
