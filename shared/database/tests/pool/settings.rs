@@ -48,8 +48,7 @@ async fn a_session_is_the_services_and_bounds_what_it_may_hold_up() {
 
 #[test]
 fn what_is_no_address_is_refused_without_being_shown() {
-    for url in ["ann:sesame", "postgres://ann:sesame@host:port/database"]
-    {
+    for url in ["ann sesame", "//ann:sesame@host/database", "postgres://ann:sesame@host:port/database"] {
         let error = settings(url, "1").unwrap().pool("test").unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("sesame"), "{shown}");
