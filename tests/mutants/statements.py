@@ -1,11 +1,14 @@
 """Mutants of the SQL statements in Rust files: what a statement asks for is half of the store, and cargo-mutants sees a string.
 
     statements.py list [--in-diff DIFF] FILE...   names them, one a line: FILE:LINE:COLUMN: what is changed, in which function
-    statements.py apply NAME                      makes that change in its FILE
+    statements.py instrument LIB FILE...          has every statement looked up when it is run; LIB is the root of the crate
+    statements.py run FILE NAME COMMAND...        runs a command, of what is instrumented, with that mutant; FILE is as it was before
 
-Of those in a diff, as `git diff` writes it, are the ones in lines that it adds. `exclude_re` in .cargo/mutants.toml holds here, too.
+All of a crate's mutants are compiled once: which one is run is said in the environment. Of those in a diff, as `git diff` writes it,
+are the ones in lines that it adds. `exclude_re` in .cargo/mutants.toml holds here, too.
 """
 
+import os
 import re
 import sys
 import tomllib
@@ -14,10 +17,23 @@ from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
+    """What is between two places of a statement becomes something new."""
+
     start: int
     end: int
     new: str
     what: str
+
+
+# Takes one statement for another. A `\\` at the end of a line is read as Rust does: nothing up to the next word.
+LOOK_UP = """
+fn statement(said: &'static str) -> &'static str {
+    match (std::env::var("MUTANT_OF"), std::env::var("MUTANT")) {
+        (Ok(of), Ok(mutant)) if of == said => mutant.leak(),
+        _ => said,
+    }
+}
+"""
 
 
 # A string that begins like a statement, on one line or several.
@@ -99,19 +115,22 @@ def words(text: str) -> Iterator[Mutant]:
         yield Mutant(found.start(), found.end(), "", f"no `{found.group().strip()}`")
 
 
-def mutants_in(path: str) -> Iterator[tuple[str, Mutant]]:
-    """The mutants of a file, where they are in it, each with its name."""
-    with open(path, encoding="utf-8") as file:
-        source = file.read()
+def mutants_in(source: str, path: str) -> Iterator[tuple[str, str, Mutant]]:
+    """The mutants of a file, each with its name and its statement."""
     for statement in STATEMENT.finditer(source):
         functions = re.findall(r"\bfn (\w+)", source[: statement.start()])
         for make in (conditions, assignments, orders, words):
             for mutant in make(statement.group(1)):
-                start, end = statement.start(1) + mutant.start, statement.start(1) + mutant.end
-                line, column = source.count("\n", 0, start) + 1, start - source.rfind("\n", 0, start)
+                at = statement.start(1) + mutant.start
+                line, column = source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
                 what = " ".join(mutant.what.split())
-                name = f"{path}:{line}:{column}: {what} in {functions[-1] if functions else path}"
-                yield name, Mutant(start, end, mutant.new, what)
+                function = functions[-1] if functions else path
+                yield f"{path}:{line}:{column}: {what} in {function}", statement.group(1), mutant
+
+
+def read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def added_lines(diff: str) -> set[tuple[str, int]]:
@@ -138,25 +157,39 @@ def list_mutants(arguments: list[str]) -> None:
     with open(".cargo/mutants.toml", "rb") as file:
         excluded = [re.compile(expression) for expression in tomllib.load(file)["exclude_re"]]
     for path in arguments:
-        for name, _ in mutants_in(path):
+        for name, _, _ in mutants_in(read(path), path):
             line = int(name.split(":")[1])
             changed = added is None or (path, line) in added
             if changed and not any(expression.search(name) for expression in excluded):
                 print(name)
 
 
-def apply(name: str) -> None:
-    path = name.split(":")[0]
-    mutant = dict(mutants_in(path))[name]
-    with open(path, encoding="utf-8") as file:
-        source = file.read()
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(source[: mutant.start] + mutant.new + source[mutant.end :])
+def instrument(lib: str, paths: list[str]) -> None:
+    for path in paths:
+        source = STATEMENT.sub(lambda literal: f"crate::statement({literal.group()})", read(path))
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(source + LOOK_UP if path == lib else source)
+
+
+def as_said(literal: str) -> str:
+    """A string of Rust as the program has it."""
+    joined = re.sub(r"\\\n\s*", "", literal)
+    return re.sub(r"\\(.)", r"\1", joined)
+
+
+def run(path: str, name: str, command: list[str]) -> None:
+    found = {known: (text, mutant) for known, text, mutant in mutants_in(read(path), name.split(":")[0])}
+    text, mutant = found[name]
+    mutated = text[: mutant.start] + mutant.new + text[mutant.end :]
+    environment = os.environ | {"MUTANT_OF": as_said(text), "MUTANT": as_said(mutated)}
+    os.execvpe(command[0], command, environment)
 
 
 if __name__ == "__main__":
-    command, *rest = sys.argv[1:]
-    if command == "list":
+    word, *rest = sys.argv[1:]
+    if word == "list":
         list_mutants(rest)
+    elif word == "instrument":
+        instrument(rest[0], rest[1:])
     else:
-        apply(*rest)
+        run(rest[0], rest[1], rest[2:])
