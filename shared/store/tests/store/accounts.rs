@@ -64,7 +64,9 @@ async fn an_account_can_be_emptied_and_not_overdrawn_and_no_other_account_change
 #[tokio::test]
 async fn who_has_no_account_is_told_so_and_told_the_same_again() {
     let fresh = Fresh::start().await;
-    let pool = fresh.billing(1).await;
+    let pool = fresh.billing(2).await;
+    // Somebody else has one.
+    user_with(&pool, 100).await;
     let mut conn = pool.acquire().await.unwrap();
     let withdrawal = Withdrawal { user_id: NOBODY, amount: amount(1), order_id: Some(OrderId(1)) };
     let (key, unknown) = (request(), Err(Refusal::AccountNotFound));

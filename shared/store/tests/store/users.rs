@@ -5,7 +5,7 @@ use sqlx::Connection as _;
 use store::Once;
 use store::billing::{self, UpdateRefusal, User};
 
-use crate::world::{Fresh, process, registration, registration_of, request, until_waiting, user};
+use crate::world::{Fresh, process, registration, registration_of, request, until_waiting, user, user_with};
 
 fn profile(first: Option<&str>, last: Option<&str>, email: &str, phone: Option<&str>) -> Profile {
     Profile {
@@ -87,13 +87,15 @@ async fn a_name_and_an_address_are_taken_without_regard_to_case_and_the_refusal_
 async fn a_profile_is_replaced_as_a_whole_and_its_version_raised() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(2).await;
-    let (id, other) = (user(&pool).await, user(&pool).await);
+    // Each has an account of its own.
+    let (other, id) = (user_with(&pool, 50).await, user_with(&pool, 20).await);
+    user_with(&pool, 30).await;
     let mut conn = pool.acquire().await.unwrap();
     let username = billing::find_user(&mut conn, id).await.unwrap().unwrap().username;
     let full = profile(Some("Ann"), Some("Petrova"), "ann@example.org", Some("1"));
     let updated = billing::update_profile(&mut conn, id, &full, None).await.unwrap().unwrap();
     let names = [Some("Ann"), Some("Petrova")];
-    let expected = (username.as_str(), names, "ann@example.org", Some("1"), Balance(0), 2);
+    let expected = (username.as_str(), names, "ann@example.org", Some("1"), Balance(20), 2);
     assert_eq!(told(&updated), expected);
     assert_eq!(told(&billing::find_user(&mut conn, id).await.unwrap().unwrap()), expected);
 
@@ -101,7 +103,7 @@ async fn a_profile_is_replaced_as_a_whole_and_its_version_raised() {
     let bare = profile(None, None, "ann@example.org", None);
     let updated = billing::update_profile(&mut conn, id, &bare, None).await.unwrap().unwrap();
     assert_eq!(updated.id, id);
-    let expected = (username.as_str(), [None, None], "ann@example.org", None, Balance(0), 3);
+    let expected = (username.as_str(), [None, None], "ann@example.org", None, Balance(20), 3);
     assert_eq!(told(&updated), expected);
     let other = billing::find_user(&mut conn, other).await.unwrap().unwrap();
     assert_eq!((other.version, other.email == "ann@example.org"), (1, false));
@@ -141,14 +143,18 @@ async fn only_the_version_that_was_seen_is_replaced_and_nobody_elses_address_is_
 async fn a_locked_profile_waits_for_its_change_which_may_fail_for_that() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(3).await;
-    let id = user(&pool).await;
+    let (id, bystander) = (user(&pool).await, user(&pool).await);
     let mut conn = pool.acquire().await.unwrap();
     let mut tx = conn.begin().await.unwrap();
     assert!(billing::lock_user(&mut tx, UserId(1_000_000)).await.unwrap().is_none());
     assert_eq!(billing::lock_user(&mut tx, id).await.unwrap().unwrap().version, 1);
 
-    let new = profile(None, None, "ann@example.org", None);
+    // Nobody else has to wait.
     let mut impatient = pool.acquire().await.unwrap();
+    let other = profile(None, None, "bob@example.org", None);
+    billing::update_profile(&mut impatient, bystander, &other, None).await.unwrap().unwrap();
+
+    let new = profile(None, None, "ann@example.org", None);
     sqlx::query("set statement_timeout = '50ms'").execute(&mut *impatient).await.unwrap();
     // That is neither a refusal nor a version.
     billing::update_profile(&mut impatient, id, &new, None).await.unwrap_err();
