@@ -6,7 +6,7 @@ use domain::{OrderId, UserId};
 use store::Once;
 use store::notification::{self, EmailQueue, NewEmail};
 
-use crate::world::{Fresh, request};
+use crate::world::{Fresh, read_as_they_lie, request};
 
 /// An email to a user, about an order or not.
 pub fn email(user: i64, order_id: Option<i64>) -> NewEmail {
@@ -40,6 +40,7 @@ async fn an_email_is_stored_as_told_and_listed_for_its_user_oldest_first() {
         .execute(&mut *conn)
         .await
         .unwrap();
+    read_as_they_lie(&mut conn).await;
     let listed = notification::list(&mut conn, UserId(1)).await.unwrap();
     assert_eq!(listed.iter().map(|email| email.id).collect::<Vec<_>>(), [first, second]);
     let one = &listed[0];

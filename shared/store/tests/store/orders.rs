@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use store::Once;
 use store::order::{self, NewOrder, Order};
 
-use crate::world::{Fresh, amount, request};
+use crate::world::{Fresh, amount, read_as_they_lie, request};
 
 fn new_order(user: i64, price: i64) -> NewOrder {
     NewOrder { request: request(), user: UserId(user), price: amount(price), user_version: None }
@@ -140,9 +140,10 @@ async fn pages_go_on_where_the_last_one_ended() {
     for user in [1, 2, 1, 2, 1] {
         requests.push(create(&mut conn, new_order(user, 10)).await.request_id);
     }
-    // Whatever order they are stored in now.
+    // Moves one in the table.
     let first = order::page(&mut conn, None, OrderId(0), 1).await.unwrap()[0].id;
     order::settle(&mut conn, first, Settlement::Paid).await.unwrap();
+    read_as_they_lie(&mut conn).await;
     let mut page = async |user: Option<i64>, after, limit| {
         let orders = order::page(&mut conn, user.map(UserId), after, limit).await.unwrap();
         let last = orders.last().map_or(after, |order| order.id);
