@@ -237,3 +237,30 @@ pub async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Se
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use std::time::Instant;
+
+    use sandbox::Postgres;
+
+    use super::*;
+
+    /// Whoever would wait for that: half an hour.
+    #[tokio::test]
+    async fn a_connection_is_replaced_when_it_is_old() {
+        let postgres = Postgres::start().await.unwrap();
+        let connector = Connector(postgres.admin_url().as_str().parse().unwrap());
+        let mut connection = connector.create().await.unwrap();
+        let mut of_age = async |age: Duration| {
+            let now = Instant::now();
+            let metrics = Metrics { created: now - age, recycled: Some(now), recycle_count: 1 };
+            connector.recycle(&mut connection, &metrics).await
+        };
+        of_age(AGE_MAX - Duration::from_mins(1)).await.unwrap();
+        assert!(matches!(of_age(AGE_MAX).await, Err(RecycleError::Message(_))));
+        postgres.stop().await.unwrap();
+    }
+}

@@ -1,6 +1,4 @@
-//! The pool on a real PostgreSQL.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Work on connections of a pool: what it leaves behind for whoever has the connection next.
 
 use database::Pool;
 use sandbox::Postgres;

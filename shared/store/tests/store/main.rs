@@ -1,0 +1,14 @@
+//! The store on a real PostgreSQL: what its statements, constraints and roles promise.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod accounts;
+mod batches;
+mod connections;
+mod emails;
+mod orders;
+mod queue;
+mod requests;
+mod roles;
+mod users;
+mod world;
