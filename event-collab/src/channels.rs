@@ -17,7 +17,7 @@ const USER: &str = "The user's id.";
 const USERNAME: &str = "The username as requested: there is no id yet.";
 
 /// The AsyncAPI document of each service.
-pub fn async_documents() -> [(&'static str, Value); 4] {
+pub fn async_documents() -> Vec<(&'static str, Value)> {
     let user_created = [MessageType::of::<UserCreationSucceeded>(), MessageType::of::<UserCreationFailed>()];
     let gateway = Party::new("gateway", "The one address clients know.")
         .asks::<UserCreationRequested>(USERNAME, user_created)
@@ -39,5 +39,5 @@ pub fn async_documents() -> [(&'static str, Value); 4] {
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification")
         .hears::<replica::Incoming>("notification-users");
-    asyncapi::documents("event-collab", &crate::topology(), &[gateway, order, billing, notification])
+    asyncapi::documents("event-collab", &crate::topology(), &[gateway, order, billing, notification]).into()
 }

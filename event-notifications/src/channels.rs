@@ -15,7 +15,7 @@ use crate::{billing, gateway, notification, order};
 const USER: &str = "The user's id.";
 
 /// The AsyncAPI document of each service.
-pub fn async_documents() -> [(&'static str, Value); 4] {
+pub fn async_documents() -> Vec<(&'static str, Value)> {
     let gateway = Party::new("gateway", "The one address clients know.")
         .asks::<UserCreationRequested>(
             "The username as requested: there is no id yet.",
@@ -37,4 +37,5 @@ pub fn async_documents() -> [(&'static str, Value); 4] {
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification");
     asyncapi::documents("event-notifications", &crate::topology(), &[gateway, order, billing, notification])
+        .into()
 }

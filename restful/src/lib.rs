@@ -3,6 +3,8 @@
 //! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others, `waiting`, how long a client
 //! waits for it, and [`recovery`], which finishes what a crash left.
 
+use std::pin::Pin;
+
 use api::docs::document;
 use api::gateway::Peers;
 use clap::Subcommand;
@@ -33,18 +35,20 @@ pub enum Service {
 ///
 /// # Errors
 /// When it cannot start: a setting is wrong, its address is taken, its database is away.
-pub async fn run(service: Service) -> anyhow::Result<()> {
-    match service {
-        Service::Gateway(settings) => gateway::run(settings).await,
-        Service::Order(settings) => order::run(settings).await,
-        Service::Billing(settings) => billing::run(settings).await,
-        Service::Notification(settings) => notification::run(settings).await,
-    }
+pub fn run(service: Service) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> {
+    Box::pin(async move {
+        match service {
+            Service::Gateway(settings) => gateway::run(settings).await,
+            Service::Order(settings) => order::run(settings).await,
+            Service::Billing(settings) => billing::run(settings).await,
+            Service::Notification(settings) => notification::run(settings).await,
+        }
+    })
 }
 
 /// The OpenAPI document of each service.
-pub fn api_documents() -> [(&'static str, OpenApi); 4] {
-    [
+pub fn api_documents() -> Vec<(&'static str, OpenApi)> {
+    vec![
         ("gateway", document([gateway::routes(&Peers::nowhere()).into_openapi()])),
         ("order", document([order::routes().into_openapi(), api::order::routes().into_openapi()])),
         ("billing", document([billing::routes().into_openapi(), billing::shared_routes().into_openapi()])),

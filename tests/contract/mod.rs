@@ -7,6 +7,7 @@ mod documents;
 mod endpoints;
 mod exchanges;
 mod house;
+mod imports;
 mod openapi;
 mod problems;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use lab::eventually;
 use sandbox::Behaviour;
-use study::client::eventually;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 
@@ -38,7 +38,7 @@ async fn email_is(stage: &Stage, user: domain::UserId, status: &str) -> Outcome 
 /// Waits until sending the email was tried in vain.
 async fn first_attempt_failed(stage: &Stage) -> Outcome {
     eventually(SOON, async || {
-        let metrics = stage.metrics(study::Service::Notification).await?;
+        let metrics = stage.metrics(lab::Service::Notification).await?;
         ensure!(metrics.contains("emails_total{service=\"notification\",outcome=\"retried\"}"), "{metrics}");
         Ok(())
     })
@@ -91,7 +91,7 @@ async fn a_delivery_that_breaks_off_is_repeated_under_the_same_message_id_and_co
     email_is(stage, user, "sent").await?;
     let mails = mailbox.messages()?;
     ensure!(mails.len() >= 2 && mails.iter().all(|mail| mail.message_id == mails[0].message_id), "{mails:?}");
-    let metrics = stage.metrics(study::Service::Notification).await?;
+    let metrics = stage.metrics(lab::Service::Notification).await?;
     let counted = format!("email_deliveries_unknown_total{{service=\"notification\"}} {}", mails.len() - 1);
     ensure!(metrics.contains(&counted), "{counted} is not in\n{metrics}");
     Ok(())

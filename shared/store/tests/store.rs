@@ -12,7 +12,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use store::billing::{self, Deposit, WithdrawError, Withdrawal};
 use store::notification::{self, EmailQueue, NewEmail};
-use store::provision::{self, Databases};
+use store::provision::{self, Databases, SCHEMAS};
 use store::{DatabaseSettings, Once, Pool};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -27,8 +27,9 @@ impl Fresh {
     async fn start() -> Self {
         let postgres = Postgres::start().await.expect("PostgreSQL");
         let unique = Uuid::new_v4().simple().to_string();
-        let databases =
-            provision::create(postgres.admin_url(), &format!("hw_{unique}"), &unique).await.unwrap();
+        let databases = provision::create(postgres.admin_url(), &format!("hw_{unique}"), &unique, &SCHEMAS)
+            .await
+            .unwrap();
         Self { postgres, databases }
     }
 
@@ -80,7 +81,7 @@ async fn user_with(pool: &Pool, minor_units: i64) -> UserId {
 #[tokio::test]
 async fn a_caller_that_gives_up_does_not_leave_the_only_connection_in_a_transaction() {
     let fresh = Fresh::start().await;
-    let pool = pool(&fresh.databases.billing, 1);
+    let pool = pool(&fresh.databases.services["billing"], 1);
     billing::migrate(&pool).await.unwrap();
     let user_id = user_with(&pool, 1_000).await;
     let mut url = fresh.postgres.admin_url().clone();
@@ -113,7 +114,8 @@ async fn a_caller_that_gives_up_does_not_leave_the_only_connection_in_a_transact
 #[tokio::test]
 async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes_nothing() {
     let fresh = Fresh::start().await;
-    let (billing_pool, order_pool) = (pool(&fresh.databases.billing, 1), pool(&fresh.databases.order, 1));
+    let (billing_pool, order_pool) =
+        (pool(&fresh.databases.services["billing"], 1), pool(&fresh.databases.services["order"], 1));
     billing::migrate(&billing_pool).await.unwrap();
     store::order::migrate(&order_pool).await.unwrap();
     let refused = async |pool: &Pool, statement: &'static str| {
@@ -141,7 +143,7 @@ async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes
 #[tokio::test]
 async fn an_order_is_charged_once_whoever_asks_and_a_refusal_stays() {
     let fresh = Fresh::start().await;
-    let pool = pool(&fresh.databases.billing, 2);
+    let pool = pool(&fresh.databases.services["billing"], 2);
     billing::migrate(&pool).await.unwrap();
     let user_id = user_with(&pool, 100).await;
     let mut conn = pool.acquire().await.unwrap();
@@ -170,7 +172,7 @@ async fn an_order_is_charged_once_whoever_asks_and_a_refusal_stays() {
 #[tokio::test]
 async fn an_order_gets_one_email_and_a_claim_that_ran_out_cannot_record() {
     let fresh = Fresh::start().await;
-    let pool = pool(&fresh.databases.notification, 2);
+    let pool = pool(&fresh.databases.services["notification"], 2);
     notification::migrate(&pool).await.unwrap();
     let email = NewEmail {
         user_id: UserId(1),
