@@ -8,13 +8,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use lab::running::{FAULT_SETTINGS, Ground};
+use lab::styles::Features;
+use lab::traces::Receiver;
+use lab::{Api, Checker, Deployment, Invariant, Options, STYLES, Service, Style};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use reqwest::Url;
 use sandbox::{Kafka, Postgres, ScratchDir, Smtp};
-use study::deployment::{FAULT_SETTINGS, Ground};
-use study::styles::Features;
-use study::traces::Receiver;
-use study::{Api, Checker, Deployment, Invariant, Options, STYLES, Service, Style};
 use tokio::runtime::Runtime;
 
 /// How long a system may take to come to rest at the end of a case.
@@ -122,8 +122,8 @@ impl Stage {
 
     /// Every service's log so far.
     pub fn logs(&self) -> anyhow::Result<String> {
-        let read = |service| std::fs::read_to_string(self.deployment.log(service));
-        Ok(Service::ALL.into_iter().map(read).collect::<Result<Vec<_>, _>>()?.join("\n"))
+        let read = |&service: &Service| std::fs::read_to_string(self.deployment.log(service));
+        Ok(self.style.services.iter().map(read).collect::<Result<Vec<_>, _>>()?.join("\n"))
     }
 }
 

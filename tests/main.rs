@@ -18,10 +18,8 @@ use harness::Suite;
 
 fn main() -> ExitCode {
     // Services are child processes of whoever starts them, and of the same program: here, of this one.
-    if std::env::args().nth(1).is_some_and(|word| ["serve", "up", "check"].contains(&word.as_str())) {
-        study::serve::close_inherited_files();
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        return runtime.block_on(study::cli::main());
+    if let Some(code) = lab::running::host() {
+        return code;
     }
     let mut arguments = Arguments::from_args();
     // Most cases wait for processes and disks, not for a core.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use comfy_table::{CellAlignment, Table, presets};
+use lab::checking::Checker;
+use lab::driving::Api;
+use lab::driving::load;
+use lab::running::{Deployment, Ground, Options};
+use lab::styles::Style;
+use lab::traces::Receiver;
 use sandbox::Sandbox;
 
-use crate::Checker;
-use crate::client::Api;
-use crate::deployment::{Deployment, Ground, Options};
 use crate::experiment::throughput::{self, Bench, Plan};
+use crate::figures::ThroughputFigures;
 use crate::limit::{self, Limit};
-use crate::load;
-use crate::report::figures::ThroughputFigures;
-use crate::styles::Style;
-use crate::traces::Receiver;
 
 /// How long everything may take to come to rest.
 const REST_MAX: Duration = Duration::from_mins(1);

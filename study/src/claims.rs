@@ -3,40 +3,17 @@
 //! `study/claims.md` is the committed table. A comparison says where it finds otherwise; `study claims <report.json> --write
 //! study/claims.md` writes it anew.
 
+mod claim;
 mod each;
 
 use std::fmt::Write as _;
 
-use each::CLAIMS;
-
-use crate::report::figures::{ClaimFigures, Report, Verdict};
+use self::claim::{Claim, Finding};
+use self::each::CLAIMS;
+use crate::figures::{ClaimFigures, Report, Verdict};
 
 /// The table as it is committed.
 pub const COMMITTED: &str = include_str!("../claims.md");
-
-/// A claim, who makes it, and how it is judged.
-struct Claim {
-    id: &'static str,
-    /// As teaching texts make it.
-    says: &'static str,
-    /// Who does.
-    source: &'static str,
-    judge: fn(&Report) -> Vec<Finding>,
-}
-
-/// What was found in one circumstance: a style, a load, a part that was away.
-struct Finding {
-    /// Whether it is there as the claim says.
-    holds: bool,
-    /// The figures, in words.
-    figures: String,
-}
-
-impl Finding {
-    fn new(holds: bool, figures: String) -> Self {
-        Self { holds, figures }
-    }
-}
 
 /// Holds every claim against the figures.
 pub fn check(report: &Report) -> Vec<ClaimFigures> {

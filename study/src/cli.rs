@@ -9,16 +9,16 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
+use futures_util::future::LocalBoxFuture;
+use lab::running::{CannotStart, Served, serve};
+use lab::styles::{STYLES, Style};
+use lab::{faults, up};
 use sandbox::SandboxError;
 
 use crate::bench::{self, BenchSettings};
 use crate::compare::{self, CompareSettings};
 use crate::grade;
 use crate::mistakes;
-use crate::serve::serve;
-use crate::styles::{STYLES, Served, Style};
-use crate::torture;
-use crate::up::{self, CannotStart};
 use crate::{claims, report};
 
 /// One order, told in several styles: brings them up, compares them, checks them.
@@ -134,7 +134,13 @@ fn chosen(name: Option<String>) -> &'static [Style] {
 }
 
 /// Does what the arguments say.
-pub async fn main() -> ExitCode {
+///
+/// Boxed, and so compiled here: whoever awaits an `async fn` compiles it anew.
+pub fn main() -> LocalBoxFuture<'static, ExitCode> {
+    Box::pin(run())
+}
+
+async fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // `--help` and `--version` are no errors.
@@ -156,7 +162,7 @@ pub async fn main() -> ExitCode {
         Command::Check { addresses } => up::check(addresses).await,
         Command::Grade { address, prefix } => grade::grade(&address, prefix.as_deref()).await,
         Command::Torture { style, seed, faults, logs } => {
-            torture::torture(chosen(style), seed, faults, logs).await
+            faults::torture(chosen(style), seed, faults, logs).await
         }
         Command::Report { report, out } => remake(&report, &out),
         Command::Claims { report, write } => check_claims(&report, write.as_deref()),

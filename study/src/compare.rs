@@ -8,26 +8,28 @@ use anyhow::Context as _;
 use chrono::Utc;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use lab::driving::load;
+use lab::running::{Ground, Options};
+use lab::styles::{STYLES, Style};
+use lab::traces::Receiver;
 use sandbox::Sandbox;
 
-use crate::deployment::{Ground, Options};
 use crate::experiment::stage::Stage;
 use crate::experiment::throughput::{self, Bench};
 use crate::experiment::{availability, cost, freshness, idle, latency, memory, scenario};
-use crate::limit::{self, Limit};
-use crate::report::figures::{
+use crate::figures::{
     FreshnessFigures, Limit as LimitFigures, Report, Setup, StyleFigures, ThroughputFigures,
 };
-use crate::styles::{STYLES, Style};
-use crate::traces::Receiver;
-use crate::{claims, load, mistakes, report, setup, table};
+use crate::limit::{self, Limit};
+use crate::{claims, mistakes, report, setup, table};
 
 /// How it is compared.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CompareSettings {
-    /// Only what takes a minute: the scenario, what an order costs, how long one takes at a time, and a short load.
+    /// Measures all, which takes a quarter of an hour. Otherwise only what takes a minute: the scenario, what an order costs, how
+    /// long one takes at a time, and a short load.
     #[arg(long)]
-    quick: bool,
+    full: bool,
     /// Decides users and prices of every load; a random one if not said.
     #[arg(long)]
     seed: Option<u64>,
@@ -83,7 +85,8 @@ pub(crate) async fn compare(settings: CompareSettings) -> anyhow::Result<bool> {
         sandbox.smtp.url(),
         started.elapsed().as_secs_f64()
     );
-    let CompareSettings { quick, seed, styles, experiments, out } = settings;
+    let CompareSettings { full, seed, styles, experiments, out } = settings;
+    let quick = !full;
     // In the reach of every JSON parser.
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let setup = Setup { traces_sampled: TRACES_SAMPLED, ..setup::of(&sandbox).await? };
@@ -105,6 +108,11 @@ pub(crate) async fn compare(settings: CompareSettings) -> anyhow::Result<bool> {
     report.claims = claims::check(&report);
     println!("\ncomparison\n{}\n\n{}", table::render(&report), table::settings(&report));
     println!("\nreport     {}", report::write(&report, &out)?.display());
+    if quick {
+        println!(
+            "left out   what takes long; `--full` measures it: other loads, idling, parts that are away, mistakes"
+        );
+    }
     for difference in claims::differences(&report.claims, claims::COMMITTED) {
         println!("claim      {difference}");
     }

@@ -1,10 +1,9 @@
 //! Grading: the scenario's steps against an implementation at any address, ours or somebody else's.
 
 use anyhow::Context as _;
+use lab::driving::Api;
+use lab::driving::scenario::{self, Step};
 use url::Url;
-
-use crate::client::Api;
-use crate::scenario::{self, Step};
 
 /// Runs the scenario against the gateway at `address`, below `prefix`, says of every step whether it held, and if not why.
 ///

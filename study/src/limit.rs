@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use sandbox::Postgres;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
-use store::provision::{self, Databases};
+use store::provision::{self, Databases, SCHEMAS};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 use url::Url;
@@ -18,7 +18,7 @@ pub(crate) const CLIENTS: u32 = 16;
 /// Its threads.
 const THREADS: u32 = 2;
 /// Accounts among which orders are spread.
-const ACCOUNTS: usize = crate::load::USERS;
+const ACCOUNTS: usize = lab::driving::load::USERS;
 
 /// One order: stored, paid, settled, and told about. Each statement is a transaction.
 const ORDER: &str = r#"
@@ -48,17 +48,14 @@ impl Limit {
         let admin = postgres.admin_url().clone();
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let databases =
-            provision::create(&admin, &format!("hw_limit_{}", &unique[..8]), &unique[8..]).await?;
+            provision::create(&admin, &format!("hw_limit_{}", &unique[..8]), &unique[8..], &SCHEMAS).await?;
         let migrated = async {
-            for (url, of) in [(&databases.billing, 0), (&databases.order, 1), (&databases.notification, 2)] {
-                let pool = store::Pool::new(url.as_str().parse()?, 1);
-                match of {
-                    0 => store::migrate(&pool, &store::billing::migrations()).await?,
-                    1 => store::migrate(&pool, &store::order::migrations()).await?,
-                    _ => store::migrate(&pool, &store::notification::migrations()).await?,
-                }
-                pool.close();
-            }
+            let pool = |schema| anyhow::Ok(store::Pool::new(databases.services[schema].as_str().parse()?, 1));
+            let (billing, order, notification) = (pool("billing")?, pool("order")?, pool("notification")?);
+            store::migrate(&billing, &store::billing::migrations()).await?;
+            store::migrate(&order, &store::order::migrations()).await?;
+            store::migrate(&notification, &store::notification::migrations()).await?;
+            [billing, order, notification].iter().for_each(store::Pool::close);
             anyhow::Ok(())
         };
         migrated.await.context("creating the tables of the limit")?;

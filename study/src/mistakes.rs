@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
+use lab::running::Ground;
 use sandbox::Sandbox;
 
-use self::kinds::{MISTAKES, Mistake};
-use self::trial::{Trial, Version};
-use crate::deployment::Ground;
-use crate::report::figures::MistakeFigures;
+use self::kinds::{MISTAKES, Mistake, Version};
+use self::trial::Trial;
+use crate::figures::MistakeFigures;
 
 /// Violations that are told in words.
 const EXAMPLES: usize = 4;

@@ -1,14 +1,11 @@
 //! The report: all figures of a comparison, as data and as a page.
 
 mod choice;
-pub mod figures;
 mod page;
 mod plots;
-pub(crate) mod reading;
 mod sections;
 mod sequence;
 mod table;
-pub(crate) mod units;
 mod walk;
 
 use std::fs;
@@ -16,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 pub use choice::{Choice, choose};
-use figures::Report;
 
 use self::sequence::Sequence;
+use crate::figures::Report;
 
 /// Writes the report into `dir`: `report.html`, a page that needs nothing but itself; `report.json`, all figures, and their
 /// schema, `report.schema.json`; and each style's sequence diagram in Mermaid, `sequence-<style>.mmd`. Says where the page is.

@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use clap::{Args, Command};
+use lab::running::SANDBOX_SETTINGS;
 use sandbox::Sandbox;
 use sqlx::{Connection as _, PgConnection};
 use url::Url;
 
-use crate::deployment::SANDBOX_SETTINGS;
-use crate::report::figures::Setup;
+use crate::figures::Setup;
 
 /// What a server's durability and speed rest on.
 const POSTGRES_SETTINGS: [&str; 11] = [

@@ -4,7 +4,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use self::rows::Row;
-use crate::report::figures::{Report, Setup, StyleFigures};
+use crate::figures::{Report, Setup, StyleFigures};
 
 mod rows;
 
@@ -105,12 +105,4 @@ fn notes(report: &Report) -> Vec<String> {
     let without = report.setup.without_statements.as_ref();
     let without = without.map(|why| format!("There are no figures of SQL statements: {why}"));
     [cost, latency, throughput, idle, outages, without].into_iter().flatten().collect()
-}
-
-/// Digits in groups of three.
-pub(crate) fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let grouped: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    grouped.join(" ")
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use study::report::figures::Report;
+use study::figures::Report;
 
 fn study(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_study")).args(arguments).output().unwrap()
@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
 fn a_quick_comparison_ends_in_a_table_and_a_report() {
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compare");
     let out = out.to_str().unwrap();
-    let run = study(&["--quick", "--styles", "event-collab", "--seed", "7", "--out", out]);
+    let run = study(&["--styles", "event-collab", "--seed", "7", "--out", out]);
     let (printed, said) = (text(&run.stdout), text(&run.stderr));
     assert!(run.status.success(), "{printed}\n{said}");
     assert!(printed.contains("| consistency") && printed.contains("holds"), "{printed}");

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use lab::styles::Counts;
+use lab::traces::{Receiver, SpanKind, TraceId};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -11,7 +13,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use reqwest::StatusCode;
-use study::traces::{Counts, Receiver, SpanKind, TraceId};
+use study::figures::spans;
 
 /// How long something that should happen soon may take.
 const SOON: Duration = Duration::from_secs(10);
@@ -82,8 +84,7 @@ async fn a_trace_is_whole_when_every_call_has_its_answerer_and_every_span_its_pa
     assert_eq!(whole.spans[2].service, "billing");
     let by_service = whole.cost_by_service();
     assert_eq!((by_service["order"].bytes, by_service["billing"].bytes), (100 + 20, 7));
-    let ends: Vec<_> = whole
-        .figures()
+    let ends: Vec<_> = spans::of(&whole)
         .into_iter()
         .map(|span| (span.id.ends_with('1'), span.parent.is_some(), span.kind, span.peer))
         .collect();

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
+use lab::{STYLES, Style};
 use serde_json::Value;
-use study::{STYLES, Style};
 
 use super::Findings;
 use super::documents::is_checked_in;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use domain::UserId;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use study::{Api, Reply, Service};
+use lab::{Api, Reply, Service};
 
 use super::documents::{document, methods, operations};
 use super::endpoints::{Endpoint, endpoints};

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use jsonschema::{Draft, Validator};
+use lab::running::Brokers;
+use lab::{Reply, Style};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
-use study::deployment::Brokers;
-use study::{Reply, Style};
 
 use super::asyncapi::with_messages;
 use super::{Findings, conforms, validator};

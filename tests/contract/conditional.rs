@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use domain::OrderId;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use study::{Api, Reply, Service};
+use lab::{Api, Reply, Service};
 
 use super::problems::succeeded;
 use crate::harness::{Outcome, Stage, Suite, cases};

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 use jsonschema::Draft;
+use lab::{STYLES, Service, Style};
 use reqwest::{Client, Response, Url};
 use serde_json::Value;
-use study::{STYLES, Service, Style};
 
 use super::{Findings, conforms, validator};
 use crate::harness::{Outcome, Stage, Suite, cases, workspace_root};
@@ -102,7 +102,7 @@ pub fn is_checked_in(style: &Style, file: &str, generated: &str) -> Outcome {
 
 fn every_operation_is_described(style: &Style) -> Outcome {
     let mut findings = Findings::default();
-    for service in Service::ALL {
+    for &service in style.services {
         let document = document(style, service)?;
         ensure!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
         let mut ids = BTreeSet::new();
@@ -197,7 +197,7 @@ fn request_fields(document: &Value, path: &str) -> anyhow::Result<BTreeSet<Strin
 
 fn every_example_is_one(style: &Style) -> Outcome {
     let mut findings = Findings::default();
-    for service in Service::ALL {
+    for &service in style.services {
         let document = document(style, service)?;
         for (name, schema) in document["components"]["schemas"].as_object().context("no schemas")? {
             if let Some(example) = schema.get("example") {
@@ -212,7 +212,7 @@ fn every_example_is_one(style: &Style) -> Outcome {
 async fn every_service_serves_its_document_and_a_page_that_needs_no_other_host(stage: &mut Stage) -> Outcome {
     let http = Client::builder().no_proxy().build()?;
     let mut findings = Findings::default();
-    for service in Service::ALL {
+    for &service in stage.style.services {
         let base = stage.deployment.url(service);
         let served: Value = get(&http, base.join("/api-docs/openapi.json")?).await?.json().await?;
         let same = served == document(stage.style, service)?;

@@ -1,9 +1,9 @@
 //! Every endpoint that takes a body: one that it accepts, and all that it does not.
 
 use domain::UserId;
+use lab::{Api, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
-use study::{Api, Service};
 use uuid::Uuid;
 
 use crate::harness::Stage;

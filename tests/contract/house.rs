@@ -1,13 +1,16 @@
-//! The house: who may depend on whom, and that a release is built without fault injection.
+//! The house: which crate may depend on which, that no two files import each other, and that a release is built without fault
+//! injection.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
-use cargo_metadata::{DependencyKind, MetadataCommand};
-use study::STYLES;
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use lab::STYLES;
 
 use super::Findings;
+use super::imports::Imports;
 use crate::harness::{Outcome, Suite, workspace_root};
 
 /// Whom each shared crate may depend on: the arrows of the design, which point one way.
@@ -24,26 +27,32 @@ const SHARED: [(&str, &[&str]); 9] = [
 ];
 /// Whom a style may depend on: what is shared, never another style, and nothing that is there for tests.
 const STYLE: &[&str] = &["api", "domain", "mail", "messaging", "store", "telemetry", "web"];
-/// Who may see everything.
-const PROGRAMS: [&str; 2] = ["study", "tests"];
+/// What stands on the styles, and on which of these each stands: `tests` needs nothing of `study` but its program.
+const ABOVE: [(&str, &[&str]); 3] = [("lab", &[]), ("study", &["lab"]), ("tests", &["lab"])];
 
 pub fn register(suite: &mut Suite) {
     suite.trial("house::dependencies_point_one_way".to_owned(), dependencies_point_one_way);
+    suite.trial("house::no_two_files_import_each_other".to_owned(), no_two_files_import_each_other);
+    suite.trial(
+        "house::two_files_that_do_are_found_whatever_way_they_name_each_other".to_owned(),
+        circles_are_found,
+    );
+    suite.trial(
+        "house::what_only_looks_like_a_circle_is_none".to_owned(),
+        what_only_looks_like_a_circle_is_none,
+    );
     suite.trial("house::a_release_is_built_without_fault_injection".to_owned(), no_faults_in_releases);
 }
 
 async fn dependencies_point_one_way() -> Outcome {
     let mut findings = Findings::default();
     for (package, dependencies) in dependencies()? {
-        let shared = SHARED.iter().find(|(name, _)| *name == package).map(|(_, allowed)| *allowed);
-        let style = STYLES.iter().any(|style| style.name == package).then_some(STYLE);
-        let outcome = match shared.or(style) {
+        let outcome = match allowed(&package) {
             Some(allowed) => {
                 let beyond: Vec<_> =
-                    dependencies.iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+                    dependencies.iter().filter(|name| !allowed.contains(name.as_str())).collect();
                 if beyond.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("must not depend on {beyond:?}")) }
             }
-            None if PROGRAMS.contains(&package.as_str()) => Ok(()),
             None => Err(anyhow::anyhow!("has no place yet: say here whom it may depend on")),
         };
         findings.note(package, outcome);
@@ -51,14 +60,27 @@ async fn dependencies_point_one_way() -> Outcome {
     findings.conclude()
 }
 
+/// Whom a package may depend on.
+fn allowed(package: &str) -> Option<BTreeSet<&'static str>> {
+    let styles = || STYLES.iter().map(|style| style.name);
+    let shared = || SHARED.iter().map(|(name, _)| *name);
+    let of = |table: &[(&str, &'static [&'static str])]| {
+        table.iter().find(|(name, _)| *name == package).map(|(_, allowed)| allowed.iter().copied())
+    };
+    if let Some(allowed) = of(&SHARED) {
+        return Some(allowed.collect());
+    }
+    if styles().any(|style| style == package) {
+        return Some(STYLE.iter().copied().collect());
+    }
+    let allowed: BTreeSet<_> = of(&ABOVE)?.chain(shared()).collect();
+    // Only there are the styles seen.
+    Some(if package == "lab" { allowed.into_iter().chain(styles()).collect() } else { allowed })
+}
+
 /// Each package of the workspace, and the packages of the workspace that it is built from.
 fn dependencies() -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
-    let metadata = MetadataCommand::new()
-        .cargo_path(env!("CARGO"))
-        .manifest_path(workspace_root().join("Cargo.toml"))
-        .no_deps()
-        .exec()?;
-    let packages = metadata.packages.iter().map(|package| {
+    let packages = packages()?.into_iter().map(|package| {
         // What only tests need (`dev-dependencies`) is built into nothing.
         let built_in = package.dependencies.iter().filter(|it| it.kind != DependencyKind::Development);
         let ours = built_in.filter(|dependency| dependency.path.is_some());
@@ -67,14 +89,103 @@ fn dependencies() -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
     Ok(packages.collect())
 }
 
+fn packages() -> anyhow::Result<Vec<Package>> {
+    let metadata = MetadataCommand::new()
+        .cargo_path(env!("CARGO"))
+        .manifest_path(workspace_root().join("Cargo.toml"))
+        .no_deps()
+        .exec()?;
+    Ok(metadata.packages)
+}
+
+async fn no_two_files_import_each_other() -> Outcome {
+    let mut findings = Findings::default();
+    for package in packages()? {
+        let sources = sources(
+            package.manifest_path.parent().context("a manifest has a directory")?.join("src").as_std_path(),
+        )?;
+        let imports = Imports::read(sources.iter().map(|(file, text)| (file.as_str(), text.as_str())))?;
+        for circle in imports.circles() {
+            let ties = circle.iter().flat_map(|file| {
+                let within = imports.of(file).into_iter().filter(|other| circle.contains(other));
+                within.map(move |other| format!("{file} -> {other}"))
+            });
+            let ties: Vec<String> = ties.collect();
+            findings.note(&package.name, Err(anyhow::anyhow!("a circle: {}", ties.join(", "))));
+        }
+    }
+    findings.conclude()
+}
+
+/// The Rust files below a directory, by their paths in it; none where a package keeps its sources elsewhere.
+fn sources(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let (mut found, mut ahead) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(next) = ahead.pop().filter(|next| next.exists()) {
+        for entry in std::fs::read_dir(next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                ahead.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(directory)?.to_string_lossy().into_owned();
+                found.push((name, std::fs::read_to_string(path)?));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Each way in which a file can name what another one defines.
+async fn circles_are_found() -> Outcome {
+    const A: (&str, &str) = ("a.rs", "use crate::b::B;\npub struct A(B);");
+    let ways: [&[(&str, &str)]; 9] = [
+        &[A, ("b.rs", "use crate::a::A; pub struct B;")],
+        &[A, ("b.rs", "use crate::{a::{self, A as Other}}; pub struct B;")],
+        &[A, ("b.rs", "use super::a::*; pub struct B;")],
+        &[A, ("b.rs", "pub struct B; fn f() { Vec::<crate::a::A>::new(); }")],
+        &[A, ("b.rs", "pub struct B; macro_rules! m { () => { $crate::a::A } }")],
+        // Through the root, which hands the name on.
+        &[A, ("lib.rs", "mod a; mod b; pub use a::A;"), ("b.rs", "use crate::A; pub struct B;")],
+        // Around a third.
+        &[A, ("b.rs", "use super::c::f; pub struct B;"), ("c.rs", "pub fn f(_: crate::a::A) {}")],
+        // A parent and its child, named through the child's module.
+        &[("a.rs", "mod b; pub struct A; fn f() { b::g(); }"), ("a/b.rs", "use super::A; pub fn g() {}")],
+        // From an inline module.
+        &[A, ("b.rs", "pub struct B; mod inner { use super::super::a::A; }")],
+    ];
+    for files in ways {
+        let circles = Imports::read(files.iter().copied())?.circles().len();
+        ensure!(circles == 1, "{circles} circles in {files:#?}");
+    }
+    Ok(())
+}
+
+async fn what_only_looks_like_a_circle_is_none() -> Outcome {
+    let files = [
+        ("lib.rs", "//! See [`crate::a::A`].\nmod a; mod b; mod below; pub use b::B; pub use other::Error;"),
+        ("a.rs", "use crate::below::Below; pub struct A(crate::Error); impl super::B {}"),
+        // A unit test, a comment, a text, a visibility, another crate's module of the same name.
+        (
+            "b.rs",
+            "pub(in crate::a) struct B; /* crate::a::A */ const T: &str = \"crate::a::A\"; use other::a::A;
+             #[cfg(test)] use crate::a::A as Tested; #[cfg(test)] mod tests { use crate::a::A; }",
+        ),
+        ("below.rs", "pub struct Below;"),
+    ];
+    let imports = Imports::read(files)?;
+    ensure!(imports.circles().is_empty(), "{:?}", imports.circles());
+    ensure!(imports.of("a.rs") == ["b.rs", "below.rs"], "{:?}", imports.of("a.rs"));
+    ensure!(imports.of("b.rs").is_empty(), "{:?}", imports.of("b.rs"));
+    Ok(())
+}
+
 async fn no_faults_in_releases() -> Outcome {
     for style in STYLES {
         let features = features_of_fail(style.name)?;
         ensure!(!features.contains("failpoints"), "{}: `fail` has the features {features}", style.name);
     }
     // The other way round: this check can fail.
-    let features = features_of_fail("study")?;
-    ensure!(features.contains("failpoints"), "study: `fail` has the features {features:?}");
+    let features = features_of_fail("lab")?;
+    ensure!(features.contains("failpoints"), "lab: `fail` has the features {features:?}");
     Ok(())
 }
 

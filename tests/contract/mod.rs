@@ -9,6 +9,7 @@ mod documents;
 mod endpoints;
 mod exchanges;
 mod house;
+mod imports;
 mod openapi;
 mod problems;
 mod slow_clients;

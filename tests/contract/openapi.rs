@@ -5,9 +5,9 @@ use std::fmt::{self, Display};
 
 use anyhow::{Context as _, ensure};
 use jsonschema::{Draft, Validator};
+use lab::{Reply, Service, Style};
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
-use study::{Reply, Service, Style};
 
 use super::documents::{document, operations};
 use super::{conforms, validator};

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use anyhow::{Context as _, ensure};
+use lab::{Api, Reply};
 use reqwest::Method;
-use study::{Api, Reply};
 
 use super::Findings;
 use super::endpoints::Endpoint;

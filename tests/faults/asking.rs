@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use lab::{Letter, Service, eventually};
 use reqwest::StatusCode;
 use serde_json::json;
-use study::client::eventually;
-use study::{Letter, Service};
 use uuid::Uuid;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
@@ -82,7 +81,7 @@ async fn while_an_owner_is_away_the_message_waits_and_nothing_is_put_aside(stage
     ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
     stage.deployment.wait_end(Service::Order, SOON).await?;
     stage.deployment.start_service(Service::Order).await?;
-    let outcome = stage.api.outcome(study::Api::order_request("k"), SOON).await?;
+    let outcome = stage.api.outcome(lab::Api::order_request("k"), SOON).await?;
     ensure!(outcome.body["status"] == "paid", "{outcome:?}");
     Ok(())
 }

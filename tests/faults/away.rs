@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use lab::{Api, Service, eventually};
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use serde_json::json;
-use study::client::eventually;
-use study::{Api, Service};
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 
@@ -54,7 +53,7 @@ async fn an_instance_that_freezes_keeps_neither_its_partitions_nor_its_outbox(st
     Ok(())
 }
 
-fn refused(reply: &study::Reply) -> Outcome {
+fn refused(reply: &lab::Reply) -> Outcome {
     ensure!(
         reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.code() == Some("unavailable"),
         "{reply:?}"

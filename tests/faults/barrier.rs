@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use domain::UserId;
+use lab::eventually;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Postgres, Transaction};
-use study::client::eventually;
 
 use crate::harness::{Outcome, Stage};
 

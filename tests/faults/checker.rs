@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use lab::eventually;
+use lab::styles::Features;
+use lab::{Invariant, Letter, Service};
 use sqlx::{Connection as _, PgConnection};
-use study::client::eventually;
-use study::styles::Features;
-use study::{Invariant, Letter, Service};
 use uuid::Uuid;
 
 use crate::harness::{Outcome, Stage, Suite, broken_cases, cases};

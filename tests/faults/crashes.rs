@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use domain::{Operation, RequestId};
+use lab::{Api, STYLES, Service, eventually};
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
-use study::client::eventually;
-use study::{Api, STYLES, Service};
 use tokio::task::JoinSet;
 
 use super::barrier::Barrier;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use lab::{Service, eventually};
 use reqwest::StatusCode;
 use sandbox::Postgres;
-use study::Service;
-use study::client::eventually;
 
 use crate::harness::{Outcome, Stage, Suite};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use reqwest::StatusCode;
 use sandbox::Kafka;
-use study::Api;
+use lab::Api;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lab::eventually;
 use sandbox::Behaviour;
 use serde_json::json;
-use study::client::eventually;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 
@@ -42,7 +42,7 @@ async fn email_is(stage: &Stage, user: domain::UserId, status: &str) -> Outcome 
 /// Waits until sending the email was tried in vain.
 async fn first_attempt_failed(stage: &Stage) -> Outcome {
     eventually(SOON, async || {
-        let metrics = stage.metrics(study::Service::Notification).await?;
+        let metrics = stage.metrics(lab::Service::Notification).await?;
         ensure!(metrics.contains("emails_total{service=\"notification\",outcome=\"retried\"}"), "{metrics}");
         Ok(())
     })
@@ -73,7 +73,7 @@ async fn an_address_that_needs_smtputf8_makes_the_email_fail_where_the_server_do
     let reply = stage.api.order(user, 90, &[]).await?;
     ensure!(reply.status == reqwest::StatusCode::CREATED, "{reply:?}");
     email_is(stage, user, "failed").await?;
-    let metrics = stage.metrics(study::Service::Notification).await?;
+    let metrics = stage.metrics(lab::Service::Notification).await?;
     ensure!(!metrics.contains("outcome=\"retried\""), "it was tried again:\n{metrics}");
     ensure!(stage.logs()?.contains("SMTPUTF8"), "no log says why");
     Ok(())
@@ -112,7 +112,7 @@ async fn a_delivery_that_breaks_off_is_repeated_under_the_same_message_id_and_co
     email_is(stage, user, "sent").await?;
     let mails = mailbox.messages()?;
     ensure!(mails.len() >= 2 && mails.iter().all(|mail| mail.message_id == mails[0].message_id), "{mails:?}");
-    let metrics = stage.metrics(study::Service::Notification).await?;
+    let metrics = stage.metrics(lab::Service::Notification).await?;
     let counted = format!("email_deliveries_unknown_total{{service=\"notification\"}} {}", mails.len() - 1);
     ensure!(metrics.contains(&counted), "{counted} is not in\n{metrics}");
     Ok(())

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lab::{Letter, Service, eventually};
 use rdkafka::message::OwnedHeaders;
 use reqwest::StatusCode;
 use sandbox::Kafka;
 use serde_json::json;
-use study::client::eventually;
-use study::{Letter, Service};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -32,7 +31,7 @@ pub fn register(suite: &mut Suite) {
     cases!(
         suite,
         "messages",
-        where study::styles::Features::has_messages,
+        where lab::styles::Features::has_messages,
         [
             a_message_that_comes_twice_has_one_effect,
             a_request_that_comes_again_under_another_id_has_one_effect,
@@ -231,7 +230,7 @@ async fn a_type_that_nobody_knows_is_skipped_and_counted(stage: &mut Stage) -> O
 
 async fn two_replicas_of_everything_work_side_by_side_and_one_of_each_may_die(stage: &mut Stage) -> Outcome {
     let mut gateways = vec![stage.api.clone()];
-    for service in Service::ALL {
+    for &service in stage.style.services {
         let url = stage.deployment.start_replica(service).await?;
         if service == Service::Gateway {
             gateways.push(stage.api.at(url));

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lab::styles::Features;
+use lab::{Invariant, Service};
 use serde_json::json;
-use study::styles::Features;
-use study::{Invariant, Service};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -80,7 +80,7 @@ async fn consumers_that_handle_a_message_twice_are_found(stage: &mut Stage) -> O
 
 /// A message that was published just now has yet to be consumed.
 async fn violated_soon(stage: &Stage) -> anyhow::Result<Vec<Invariant>> {
-    study::client::eventually(SOON, async || {
+    lab::eventually(SOON, async || {
         let found = stage.violated_now().await?;
         ensure!(found.iter().any(|it| *it != Invariant::NothingLeft), "only {found:?} so far");
         Ok(found)

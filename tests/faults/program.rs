@@ -6,13 +6,13 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lab::eventually;
+use lab::running::Addresses;
+use lab::{Api, STYLES, Style};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::StatusCode;
 use sqlx::{Connection as _, PgConnection};
-use study::client::eventually;
-use study::deployment::Addresses;
-use study::{Api, STYLES, Style};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -46,8 +46,14 @@ struct Up {
     directory: PathBuf,
 }
 
+/// The program `study`, as cargo built it: beside the directory (`deps`) of this test's own executable.
 fn study(arguments: &[&str]) -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let ours = std::env::current_exe()?;
+    let built = ours.ancestors().nth(2).context("where cargo builds")?;
+    let program = built.join("study").with_extension(std::env::consts::EXE_EXTENSION);
+    // `cargo test` builds it for its own tests; of this package alone it does not.
+    ensure!(program.exists(), "there is no {}: cargo build --release", program.display());
+    let mut command = Command::new(program);
     command
         .args(arguments)
         .stdin(Stdio::null())

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lab::{Invariant, Service, eventually};
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::postgres::PgPool;
 use sqlx::{Connection as _, PgConnection};
-use study::client::eventually;
-use study::{Invariant, Service};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

@@ -11,8 +11,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHARTS = ROOT / "helm"
 STYLES = sorted(file.parents[1].name for file in CHARTS.glob("*/templates/_style.tpl"))
 EVENT_STYLES = [style for style in STYLES if "kafka" in yaml.safe_load((CHARTS / style / "values.yaml").read_text())]
-SERVICES = ["billing", "gateway", "notification", "order"]
-OWNERS = ["billing", "notification", "order"]
+SERVICES = {style: sorted(yaml.safe_load((CHARTS / style / "values.yaml").read_text())["services"]) for style in STYLES}
+OWNERS = {style: [service for service in SERVICES[style] if service != "gateway"] for style in STYLES}
+# For tests that look at one service of one style.
+EVERY_SERVICE = [(style, service) for style in STYLES for service in SERVICES[style]]
 
 # The oldest version that the charts allow, and the one whose schemas are checked.
 KUBERNETES = ["1.30.0", "1.37.0"]

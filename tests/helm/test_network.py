@@ -30,9 +30,9 @@ CALLS = {
 def expected(style):
     edges = {("test", "gateway", 8080), ("notification", "mail", 1025)}
     edges |= {(caller, callee, 8080) for caller, callees in CALLS[style].items() for callee in callees}
-    edges |= {(owner, "database", 5432) for owner in OWNERS}
+    edges |= {(owner, "database", 5432) for owner in OWNERS[style]}
     if style in EVENT_STYLES:
-        edges |= {(service, "kafka", 9092) for service in SERVICES}
+        edges |= {(service, "kafka", 9092) for service in SERVICES[style]}
     return edges
 
 
@@ -88,7 +88,7 @@ def test_every_pod_has_one_policy_that_refuses_the_rest(style, production):
 @pytest.mark.parametrize("style", STYLES)
 def test_services_know_the_addresses_of_whom_they_may_call_and_of_nobody_else(style):
     documents = render(style)
-    for service in SERVICES:
+    for service in SERVICES[style]:
         urls = {name: url for name, url in environment(documents, service).items() if str(url).startswith("http:")}
         assert urls == {f"{callee.upper()}_URL": f"http://hw-{callee}:8080" for callee in CALLS[style][service]}
         for callee in CALLS[style][service]:
@@ -100,12 +100,12 @@ def test_services_know_the_addresses_of_whom_they_may_call_and_of_nobody_else(st
 @pytest.mark.parametrize("style", STYLES)
 def test_in_production_services_reach_external_servers_where_they_are(style):
     documents = render(style, production=True)
-    for service in SERVICES:
+    for service in SERVICES[style]:
         egress = find(documents, "NetworkPolicy", service)["spec"]["egress"]
         outside = {
             rule["ports"][0]["port"] for rule in egress if rule.get("to") == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
         }
-        assert outside == ({5432} if service in OWNERS else set()) | ({9093} if style in EVENT_STYLES else set()) | (
+        assert outside == ({5432} if service in OWNERS[style] else set()) | ({9093} if style in EVENT_STYLES else set()) | (
             {465} if service == "notification" else set()
         )
 
@@ -113,7 +113,7 @@ def test_in_production_services_reach_external_servers_where_they_are(style):
 @pytest.mark.parametrize("style", STYLES)
 def test_in_production_only_those_named_may_call_the_gateway_and_read_metrics(style):
     documents = render(style, production=True)
-    for service in SERVICES:
+    for service in SERVICES[style]:
         ingress = find(documents, "NetworkPolicy", service)["spec"]["ingress"]
         assert all(rule.get("from") for rule in ingress), "a rule without from is open to everybody"
         namespaces = {

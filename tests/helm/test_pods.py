@@ -2,7 +2,7 @@
 
 import pytest
 
-from charts import EVENT_STYLES, OWNERS, SERVICES, STYLES, containers, find, pods, render
+from charts import EVENT_STYLES, EVERY_SERVICE, OWNERS, SERVICES, STYLES, containers, find, pods, render
 
 BOTH = pytest.mark.parametrize("production", [False, True])
 
@@ -35,7 +35,7 @@ def test_every_container_says_what_it_needs_and_may_take(style, production):
         for container in containers(pod):
             assert {"cpu", "memory"} <= set(container["resources"]["requests"]), (part, container["name"])
             assert "memory" in container["resources"]["limits"], (part, container["name"])
-        if part in SERVICES:
+        if part in SERVICES[style]:
             # Threads and password hashing go by it: without one, by the cores of the node, past the limit of memory.
             assert "cpu" in pod["spec"]["containers"][0]["resources"]["limits"]
 
@@ -55,8 +55,7 @@ def test_every_container_that_stays_is_probed(style, production):
                         assert container[probe][action]["port"] in names
 
 
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style,service", EVERY_SERVICE)
 def test_a_service_is_replaced_without_refusing_a_request(style, service):
     deployment = find(render(style), "Deployment", service)
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
@@ -70,8 +69,7 @@ def test_a_service_is_replaced_without_refusing_a_request(style, service):
     assert spec["terminationGracePeriodSeconds"] >= pause + 19
 
 
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style,service", EVERY_SERVICE)
 def test_service_budget_and_deployment_mean_the_same_pods(style, service):
     documents = render(style)
     labels = find(documents, "Deployment", service)["spec"]["template"]["metadata"]["labels"]
@@ -89,14 +87,14 @@ def test_service_budget_and_deployment_mean_the_same_pods(style, service):
 @BOTH
 @pytest.mark.parametrize("style", STYLES)
 def test_a_drained_node_never_waits_for_ever(style, production):
-    for service in SERVICES:
+    for service in SERVICES[style]:
         assert find(render(style, production=production), "PodDisruptionBudget", service)["spec"]["maxUnavailable"] == 1
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_production_has_three_of_each_and_spreads_them(style):
     documents = render(style, production=True)
-    for service in SERVICES:
+    for service in SERVICES[style]:
         spec = find(documents, "Deployment", service)["spec"]
         assert spec["replicas"] == 3
         constraints = spec["template"]["spec"]["topologySpreadConstraints"]
@@ -110,9 +108,9 @@ def test_production_has_three_of_each_and_spreads_them(style):
 def test_what_must_be_there_first_is_made_in_init_containers(style, production):
     """Never in hooks: `--atomic` waits for pods before it runs those that come after."""
     documents = render(style, production=production)
-    for service in SERVICES:
+    for service in SERVICES[style]:
         spec = find(documents, "Deployment", service)["spec"]["template"]["spec"]
-        expected = ["provision"] * (service in OWNERS) + ["create-topics"] * (style in EVENT_STYLES)
+        expected = ["provision"] * (service in OWNERS[style]) + ["create-topics"] * (style in EVENT_STYLES)
         assert [container["name"] for container in spec.get("initContainers", [])] == expected
     hooks = [
         d["metadata"]["annotations"]["helm.sh/hook"]

@@ -15,7 +15,7 @@ def test_every_variable_is_a_setting_of_the_program(style):
     known = set(re.findall(r'env = "([A-Z0-9_]+)"', "".join(source.read_text() for source in sources)))
     assert {"LISTEN", "DATABASE_URL", "SMTP_URL"} <= known
     for production in (False, True):
-        for service in SERVICES:
+        for service in SERVICES[style]:
             told = set(environment(render(style, production=production), service))
             # This one is read by the database client.
             assert told - {"PGPASSWORD"} <= known, service
@@ -24,10 +24,10 @@ def test_every_variable_is_a_setting_of_the_program(style):
 @pytest.mark.parametrize("style", STYLES)
 def test_required_settings_are_there(style):
     documents = render(style)
-    for service in SERVICES:
+    for service in SERVICES[style]:
         told = environment(documents, service)
         assert told["LISTEN"] == "0.0.0.0:8080"
-        assert ("DATABASE_URL" in told) == (service in OWNERS)
+        assert ("DATABASE_URL" in told) == (service in OWNERS[style])
         assert ("SMTP_URL" in told) == (service == "notification")
         assert ("KAFKA_BROKERS" in told) == (style in EVENT_STYLES)
 
@@ -36,7 +36,7 @@ def test_required_settings_are_there(style):
 def test_each_service_has_its_own_role_and_no_password_but_its_own(style):
     documents = render(style)
     database = style.replace("-", "_")
-    for service in OWNERS:
+    for service in OWNERS[style]:
         told = environment(documents, service)
         assert told["DATABASE_URL"] == f"postgres://{database}_{service}@hw-database:5432/{database}?sslmode=disable"
         assert told["PGPASSWORD"] == ("hw-database", service)
@@ -53,7 +53,7 @@ def test_production_uses_tls_and_the_secrets_that_are_there(style):
     assert told["PGPASSWORD"] == (f"{style}-database", "order")
     assert environment(documents, "notification")["SMTP_URL"] == ("smtp", "url")
     if style in EVENT_STYLES:
-        for service in SERVICES:
+        for service in SERVICES[style]:
             told = environment(documents, service)
             assert told["KAFKA_SECURITY_PROTOCOL"] == "sasl_ssl"
             assert told["KAFKA_SSL_CA_LOCATION"] == "/etc/tls/kafka/ca.crt"
@@ -68,7 +68,7 @@ def test_the_administrator_s_password_reaches_init_containers_only(style):
         (dict(), ("hw-database", "postgres")),
     ]:
         documents = render(style, **settings)
-        for service in SERVICES:
+        for service in SERVICES[style]:
             for container in containers(find(documents, "Deployment", service)["spec"]["template"]):
                 references = [e["valueFrom"]["secretKeyRef"] for e in container.get("env", []) if "valueFrom" in e]
                 has = secret in [(reference["name"], reference["key"]) for reference in references]
@@ -129,7 +129,7 @@ def checksums(documents, service):
 def test_another_setting_means_other_pods_of_that_service_alone(style):
     before, after = render(style), render(style, "services.order.settings.LOG_FILTER=warn")
     changed = {
-        s for s in SERVICES if checksums(before, s)["checksum/settings"] != checksums(after, s)["checksum/settings"]
+        s for s in SERVICES[style] if checksums(before, s)["checksum/settings"] != checksums(after, s)["checksum/settings"]
     }
     assert changed == {"order"}
 

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use domain::UserId;
+use lab::traces::{Receiver, Trace, TraceId};
+use lab::{Service, eventually};
 use reqwest::StatusCode;
-use study::Service;
-use study::client::eventually;
-use study::traces::{Receiver, Trace, TraceId};
 
 use crate::harness::{Outcome, Stage, Suite};
 
@@ -25,7 +24,7 @@ async fn a_paid_order_costs_what_the_style_says(stage: &mut Stage, receiver: &Re
     let trace = order(stage, user, StatusCode::CREATED).await?;
     let trace = last_word(stage, receiver, user, trace).await?;
     // Whoever takes part can be followed there.
-    for service in Service::ALL {
+    for &service in Service::USUAL {
         ensure!(trace.spans.iter().any(|span| span.service == service.name()), "{service:?}: {trace}");
     }
     ensure!(trace.cost().bytes > 0, "{trace}");
@@ -75,7 +74,7 @@ async fn last_word(
     let expected = stage.style.features.cost_of_a_paid_order;
     let as_expected = receiver.whole_trace(trace, |trace| trace.cost().counts == expected, SOON).await;
     as_expected.with_context(|| format!("{:?} instead of {expected:?}", receiver.trace(trace).cost()))?;
-    for service in Service::ALL.into_iter().rev() {
+    for &service in stage.style.services.iter().rev() {
         stage.deployment.stop_service(service).await?;
     }
     let trace = receiver.trace(trace);

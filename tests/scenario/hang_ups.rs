@@ -27,7 +27,7 @@ async fn after_a_hundred_hang_ups_on_a_pool_of_one_it_is_business_as_usual(stage
     for number in 0..100_u64 {
         // A client of its own, so that hanging up closes the connection.
         let (api, patience) =
-            (study::Api::new(stage.deployment.gateway().clone()), Duration::from_micros(number * 100));
+            (lab::Api::new(stage.deployment.gateway().clone()), Duration::from_micros(number * 100));
         clients.spawn(async move {
             match number % 3 {
                 0 => drop(timeout(patience, api.order(user, 1, &[])).await),

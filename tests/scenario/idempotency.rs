@@ -1,9 +1,9 @@
 //! `Idempotency-Key`: a repeated request has one effect and one answer.
 
 use anyhow::ensure;
+use lab::{Reply, Service};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use study::{Reply, Service};
 use tokio::task::JoinSet;
 
 use crate::harness::{Outcome, Stage, Suite, cases};

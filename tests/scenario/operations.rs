@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lab::{Service, eventually};
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
-use study::Service;
-use study::client::eventually;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 
@@ -31,7 +30,7 @@ pub fn register(suite: &mut Suite) {
 async fn every_service_answers_probes_and_tells_its_metrics(stage: &mut Stage) -> Outcome {
     let user = stage.api.create_user_with(1).await?;
     stage.api.order(user, 1, &[]).await?;
-    for service in Service::ALL {
+    for &service in stage.style.services {
         let api = stage.api_of(service);
         for probe in ["/health", "/ready"] {
             let reply = api.get(probe).await?;
@@ -57,7 +56,7 @@ async fn a_request_can_be_followed_through_every_service_by_its_id_and_its_trace
     let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
     let reply = stage.api.order(user, 1, &[("x-request-id", id), ("traceparent", &traceparent)]).await?;
     ensure!(reply.status == StatusCode::CREATED && reply.header("x-request-id") == Some(id), "{reply:?}");
-    for service in Service::ALL {
+    for &service in Service::USUAL {
         // A message may still be on its way.
         let line = eventually(SOON, async || {
             let log = std::fs::read_to_string(stage.deployment.log(service))?;

@@ -1,8 +1,8 @@
 //! Orders: the scenario itself, and many at once.
 
 use anyhow::ensure;
+use lab::driving::scenario;
 use reqwest::StatusCode;
-use study::scenario;
 use tokio::task::JoinSet;
 
 use crate::harness::{Outcome, Stage, Suite, cases};

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use domain::UserId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use study::client::eventually;
+use lab::eventually;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lab::Api;
 use reqwest::StatusCode;
 use serde_json::json;
-use study::Api;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 

@@ -124,7 +124,7 @@ so that the Secret and the checksum of it agree.
 {{- $secret := lookup "v1" "Secret" .Release.Namespace (include "common.name" (dict "root" . "part" "database")) }}
 {{- $kept := $secret.data | default dict }}
 {{- $passwords := dict }}
-{{- range list "auditor" "billing" "notification" "order" "postgres" }}
+{{- range concat (list "auditor" "postgres") (include "common.owners" . | fromYamlArray) | sortAlpha }}
 {{- $_ := set $passwords . (get $kept . | default (randAlphaNum 32 | b64enc)) }}
 {{- end }}
 {{- $_ := set . "passwords" $passwords }}

@@ -1,11 +1,11 @@
-{{/* The services of every style. */}}
+{{/* The services of the style: those of which it says whom they call. */}}
 {{- define "common.services" -}}
-[billing, gateway, notification, order]
+{{ (include "style" . | fromYaml).calls | keys | sortAlpha | toYaml }}
 {{- end }}
 
 {{/* Those of them that own tables. */}}
 {{- define "common.owners" -}}
-[billing, notification, order]
+{{ without (include "common.services" . | fromYamlArray) "gateway" | toYaml }}
 {{- end }}
 
 {{/*

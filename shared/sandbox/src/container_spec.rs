@@ -1,6 +1,6 @@
 //! Which servers `SANDBOX=containers` runs: images and what they are told.
 
-use crate::{SandboxError, free_port, postgres::SETTINGS, setting};
+use crate::{SandboxError, free_port, postgres_server::SETTINGS, setting};
 
 /// Whether containers were asked for.
 pub(crate) fn wanted() -> Result<bool, SandboxError> {

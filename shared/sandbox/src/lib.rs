@@ -22,10 +22,12 @@ mod port;
 mod postgres;
 mod postgres_binaries;
 mod postgres_cluster;
+mod postgres_server;
 mod run_as;
 mod scratch;
 mod setting;
 mod smtp;
+mod smtp_inbox;
 mod smtp_server;
 
 pub use error::SandboxError;
@@ -35,7 +37,8 @@ pub use mailbox::{Mailbox, ReceivedMail};
 pub use port::free_port;
 pub use postgres::Postgres;
 pub use scratch::ScratchDir;
-pub use smtp::{Behaviour, Smtp, SmtpSink};
+pub use smtp::{Smtp, SmtpSink};
+pub use smtp_inbox::Behaviour;
 
 /// PostgreSQL, Kafka and SMTP, together.
 #[derive(Debug)]

@@ -21,8 +21,8 @@ use url::Url;
 
 use crate::{
     SandboxError, free_port,
-    postgres::{SETTINGS, ServerFacts, random_password},
     postgres_binaries::PostgresBinaries,
+    postgres_server::{SETTINGS, ServerFacts, random_password},
     run_as::RunAs,
     scratch::ScratchDir,
 };

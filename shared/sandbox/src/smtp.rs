@@ -1,20 +1,16 @@
 //! An SMTP server that accepts all mail into a [`Mailbox`], or fails as it is told to.
 
 use std::{
-    fs, io,
+    io,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
-    sync::watch,
     task::JoinHandle,
     time::{Instant, sleep, timeout_at},
 };
@@ -23,7 +19,12 @@ use tracing::warn;
 use url::Url;
 
 use crate::{
-    Mailbox, SandboxError, container::Container, container_spec::Spec, free_port, setting, smtp_server::serve,
+    Mailbox, SandboxError,
+    container::Container,
+    container_spec::Spec,
+    free_port, setting,
+    smtp_inbox::{Behaviour, Inbox},
+    smtp_server::serve,
 };
 
 /// How long the server in a container may take to greet.
@@ -90,25 +91,6 @@ async fn greeting(address: SocketAddr) -> io::Result<()> {
     if code == *b"220" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-/// What the sink does to a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Behaviour {
-    /// Takes every message.
-    #[default]
-    Accept,
-    /// Answers every recipient with 550: permanent, no use trying again.
-    RejectRecipient,
-    /// Answers every recipient with 451: transient, to be tried again later.
-    Defer,
-    /// Drops the connection instead of answering DATA: certainly nothing was delivered.
-    CloseBeforeData,
-    /// Drops the connection instead of acknowledging the message: the client cannot know whether it was delivered.
-    CloseAfterData {
-        /// Whether it was.
-        store: bool,
-    },
-}
-
 /// The embedded SMTP server. It ends when it is dropped; the mail stays.
 #[derive(Debug)]
 pub struct SmtpSink {
@@ -173,32 +155,5 @@ impl SmtpSink {
             self.server = Some(Server { task, stop: stop.drop_guard() });
         }
         Ok(())
-    }
-}
-
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Inbox {
-    mailbox: Mailbox,
-    last_sequence: AtomicU64,
-    behaviour: watch::Sender<Behaviour>,
-}
-
-impl Inbox {
-    fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        let mailbox = Mailbox::open(directory);
-        let last_sequence = AtomicU64::new(mailbox.last_sequence()?);
-        Ok(Self { mailbox, last_sequence, behaviour: watch::Sender::default() })
-    }
-
-    /// What to do to the client now.
-    pub(crate) fn behaviour(&self) -> Behaviour {
-        *self.behaviour.borrow()
-    }
-
-    /// Adds a message to the mailbox.
-    pub(crate) fn store(&self, message: &[u8]) -> io::Result<()> {
-        self.mailbox.store(self.last_sequence.fetch_add(1, Ordering::Relaxed) + 1, message)
     }
 }

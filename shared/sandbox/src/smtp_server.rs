@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{Behaviour, smtp::Inbox};
+use crate::smtp_inbox::{Behaviour, Inbox};
 
 /// RFC 5321 (4.5.3.1.6) asks for 1000 and lets servers take more.
 const LINE_BYTES_MAX: u64 = 8 * 1024;

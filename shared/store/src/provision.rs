@@ -1,12 +1,14 @@
 //! Who may see what: a schema and a role per service, and one auditor who sees all and changes nothing.
 
+use std::collections::BTreeMap;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use url::Url;
 
 use crate::StoreError;
 
-/// The services that own tables; also the names of their schemas.
+/// The services that own tables in every style; also the names of their schemas.
 pub const SCHEMAS: [&str; 3] = ["billing", "order", "notification"];
 
 /// One database with its roles. Each URL carries its role's password; the role carries the search path.
@@ -14,22 +16,23 @@ pub const SCHEMAS: [&str; 3] = ["billing", "order", "notification"];
 pub struct Databases {
     /// The database's name; the names of its roles start with it, since roles belong to the whole server.
     pub name: String,
-    /// For the billing service.
-    pub billing: Url,
-    /// For the order service.
-    pub order: Url,
-    /// For the notification service.
-    pub notification: Url,
+    /// For each service that owns tables, by its name.
+    pub services: BTreeMap<&'static str, Url>,
     /// Reads every schema, writes none: for the consistency checker.
     pub auditor: Url,
 }
 
-/// Creates database `name` with a schema and a role for each service.
+/// Creates database `name` with a schema and a role for each of `services`.
 ///
-/// `admin` may create databases and roles. `password` is used for all roles; `name` and `password` must be plain lowercase
-/// words (they are written into statements that take no parameters).
-pub async fn create(admin: &Url, name: &str, password: &str) -> Result<Databases, StoreError> {
-    for word in [name, password] {
+/// `admin` may create databases and roles. `password` is used for all roles; `name`, `password` and the services must be plain
+/// lowercase words (they are written into statements that take no parameters).
+pub async fn create(
+    admin: &Url,
+    name: &str,
+    password: &str,
+    services: &[&'static str],
+) -> Result<Databases, StoreError> {
+    for word in services.iter().copied().chain([name, password]) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(!word.is_empty() && word.chars().all(plain), "{word:?} is not a plain word");
     }
@@ -47,7 +50,7 @@ pub async fn create(admin: &Url, name: &str, password: &str) -> Result<Databases
     run(&mut database, format!("revoke all on database {name} from public")).await?;
     run(&mut database, format!("grant connect on database {name} to {auditor}")).await?;
     run(&mut database, "revoke all on schema public from public".to_owned()).await?;
-    for schema in SCHEMAS {
+    for schema in services {
         let role = format!("{name}_{schema}");
         run(&mut database, format!("create role {role} login password '{password}'")).await?;
         run(&mut database, format!("grant connect on database {name} to {role}")).await?;
@@ -66,13 +69,9 @@ pub async fn create(admin: &Url, name: &str, password: &str) -> Result<Databases
     }
     database.close().await?;
     let url = |service: &str| as_role(&within, &format!("{name}_{service}"), password);
-    Ok(Databases {
-        name: name.to_owned(),
-        billing: url("billing"),
-        order: url("order"),
-        notification: url("notification"),
-        auditor: url("auditor"),
-    })
+    let auditor = url("auditor");
+    let services = services.iter().map(|&service| (service, url(service))).collect();
+    Ok(Databases { name: name.to_owned(), services, auditor })
 }
 
 /// Drops what [`create`] made, cutting off whoever is still connected.
@@ -80,7 +79,7 @@ pub async fn drop_all(admin: &Url, databases: &Databases) -> Result<(), StoreErr
     let mut server = PgConnection::connect(admin.as_str()).await?;
     let name = &databases.name;
     run(&mut server, format!("drop database if exists {name} with (force)")).await?;
-    for role in SCHEMAS.into_iter().chain(["auditor"]) {
+    for role in databases.services.keys().copied().chain(["auditor"]) {
         run(&mut server, format!("drop role if exists {name}_{role}")).await?;
     }
     server.close().await?;

@@ -1,10 +1,10 @@
 //! Each claim, and how the figures judge it. Which style plays which part is what the registry says of it; the rest is measured.
 
-use super::{Claim, Finding};
-use crate::report::figures::{Load, Report, StyleFigures};
-use crate::report::reading::SERVICES;
-use crate::report::units::{count, ms, percent, plural, ratio, short, whole};
-use crate::styles::Features;
+use lab::styles::Features;
+
+use super::claim::{Claim, Finding};
+use crate::figures::units::{count, ms, percent, plural, ratio, short, whole};
+use crate::figures::{Load, Report, StyleFigures};
 
 /// Differences below this part of a figure are those between two runs of the same.
 const NOISE: f64 = 0.05;
@@ -123,11 +123,11 @@ fn events_take_orders(report: &Report) -> Vec<Finding> {
 /// What part of the orders was refused without each of the services.
 fn outages(report: &Report, have: impl Fn(&Features) -> bool, holds: impl Fn(f64) -> bool) -> Vec<Finding> {
     let styles = report.styles_that(have);
-    let outages = styles.iter().flat_map(|style| SERVICES.iter().map(move |part| (style, part)));
+    let outages = styles.iter().flat_map(|style| style.service_outages().map(move |outage| (style, outage)));
     outages
-        .filter_map(|(style, part)| {
-            let refused = style.outage(part)?.refused_share()?;
-            let figures = format!("{} without {part} refuses {}", style.style, percent(refused));
+        .filter_map(|(style, outage)| {
+            let refused = outage.refused_share()?;
+            let figures = format!("{} without {} refuses {}", style.style, outage.part, percent(refused));
             Some(Finding::new(holds(refused), figures))
         })
         .collect()
@@ -224,18 +224,18 @@ fn fat_bytes(report: &Report) -> Vec<Finding> {
 
 fn nothing_lost(report: &Report) -> Vec<Finding> {
     let styles = report.styles_that(Features::has_messages);
-    let outages = styles.iter().flat_map(|style| SERVICES.iter().map(move |part| (style, part)));
+    let outages = styles.iter().flat_map(|style| style.service_outages().map(move |outage| (style, outage)));
     outages
-        .filter_map(|(style, part)| {
-            let outage = style.outage(part)?;
+        .map(|(style, outage)| {
             let figures = format!(
-                "{} without {part}: {} lost of {}, {} finished afterwards",
+                "{} without {}: {} lost of {}, {} finished afterwards",
                 style.style,
+                outage.part,
                 count(whole(outage.lost)),
                 plural(outage.placed, "order"),
                 count(whole(outage.finished_after_recovery)),
             );
-            Some(Finding::new(outage.lost == 0, figures))
+            Finding::new(outage.lost == 0, figures)
         })
         .collect()
 }

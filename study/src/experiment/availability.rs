@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lab::running::{Ground, Options};
+use lab::styles::{Service, Style};
 use sandbox::{Mailbox, Postgres, Sandbox};
 use tokio::time::sleep;
 
@@ -13,9 +15,7 @@ use super::fates;
 use super::orders::{Clients, now_s};
 use super::outage::{self, Away};
 use super::stage::Stage;
-use crate::deployment::{Ground, Options, Service};
-use crate::report::figures::OutageFigures;
-use crate::styles::Style;
+use crate::figures::OutageFigures;
 
 /// Orders that fall due each second, before, during and after an outage.
 const ORDERS_PER_S: f64 = 20.0;
@@ -69,7 +69,8 @@ pub(crate) async fn measure(
     let stage = Stage::set_on(style, sandbox, ground, Options::default()).await?;
     let clients = Clients::new(&stage.api, seed).await?;
     let mut experiment = Experiment { stage, sandbox, postgres, clients };
-    let mut parts = [Service::Order, Service::Billing, Service::Notification].map(Part::Service).to_vec();
+    // Without its gateway there is nobody to ask.
+    let mut parts: Vec<Part> = style.owners().map(Part::Service).collect();
     if style.features.has_messages() && sandbox.kafka.is_private() && !sandbox.kafka.is_in_memory() {
         parts.push(Part::Broker);
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use domain::UserId;
+use lab::driving::{Api, Reply, eventually};
+use lab::traces::{Cost, Receiver, Trace, TraceId};
 use reqwest::StatusCode;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::sleep;
@@ -15,9 +17,7 @@ use url::Url;
 
 use super::stage::Stage;
 use super::statements::{Counted, Statements};
-use crate::client::{Api, Reply, eventually};
-use crate::report::figures::{CostFigures, ServiceCostFigures, SpanFigures};
-use crate::traces::{Cost, Receiver, Trace, TraceId};
+use crate::figures::{CostFigures, ServiceCostFigures, SpanFigures, spans};
 
 /// Orders before anything is counted: connections are made, statements prepared.
 const WARM_UP_ORDERS: usize = 10;
@@ -60,7 +60,7 @@ pub(crate) async fn measure(stage: Stage, receiver: &Receiver, orders: usize) ->
         // With holes its cost would be too small.
         ensure!(trace.is_whole(), "spans are missing in trace {trace}");
     }
-    let last = traces.last().map(Trace::figures).unwrap_or_default();
+    let last = traces.last().map(spans::of).unwrap_or_default();
     Ok(Found { cost: sum_up(&traces, sql.as_ref()), trace: last, without_statements, violations })
 }
 

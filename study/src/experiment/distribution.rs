@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::report::figures::Quantiles;
+use crate::figures::Quantiles;
 
 /// The longest that is told apart, in microseconds: ten minutes.
 const MAX_US: u64 = 600_000_000;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use domain::RequestId;
+use lab::driving::eventually;
 use sqlx::{Connection as _, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
 use super::orders::Placed;
-use crate::client::eventually;
 
 /// What became of one order.
 #[derive(Clone, Debug, Default, sqlx::FromRow)]

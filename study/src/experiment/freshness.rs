@@ -17,7 +17,7 @@ use super::distribution::Distribution;
 use super::fates::{self, Fate};
 use super::orders::{Clients, Placed, now_s};
 use super::stage::Stage;
-use crate::report::figures::FreshnessFigures;
+use crate::figures::FreshnessFigures;
 
 /// Profile changes that are followed.
 const CHANGES: usize = 60;

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use lab::running::processor::{self, ProcessorTime};
+use lab::running::scrape::{self, Metrics};
+use lab::styles::Service;
 use sandbox::Postgres;
 use tokio::time::sleep;
 
 use super::stage::Stage;
 use super::statements::{Counted, Statements};
-use crate::deployment::Service;
-use crate::processor::{self, ProcessorTime};
-use crate::report::figures::IdleFigures;
-use crate::scrape::{self, Metrics};
+use crate::figures::IdleFigures;
 
 /// How long it is watched: twice the interval at which librdkafka tells of its requests (`KAFKA_STATISTICS_MS`), so that what
 /// it tells between the two looks is what it did in a time of that length.

@@ -11,7 +11,7 @@ use super::distribution::Distribution;
 use super::fates;
 use super::orders::{Clients, Placed};
 use super::stage::Stage;
-use crate::report::figures::{LatencyFigures, Load};
+use crate::figures::{LatencyFigures, Load};
 
 /// How long the last email may take: they are sent one by one, and a slow disk makes each wait.
 const EMAILS_MAX: Duration = Duration::from_mins(5);

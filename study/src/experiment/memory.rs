@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::deployment::Deployment;
-use crate::report::figures::MemoryFigures;
-use crate::scrape;
+use lab::running::Deployment;
+use lab::running::scrape;
+
+use crate::figures::MemoryFigures;
 
 /// Every service's resident memory, present and peak, as its `/metrics` tells; nothing where the system does not tell it.
 pub(crate) async fn measure(deployment: &Deployment) -> anyhow::Result<BTreeMap<String, MemoryFigures>> {

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use domain::{RequestId, UserId};
 use fastrand::Rng;
+use lab::driving::Api;
+use lab::driving::load;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, spawn_blocking};
 use uuid::Uuid;
-
-use crate::client::Api;
-use crate::load;
 
 /// An order as its client saw it.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use domain::RequestId;
 
 use super::fates::Fate;
 use super::orders::Placed;
-use crate::report::figures::{AnswerFigures, OutageFigures};
+use crate::figures::{AnswerFigures, OutageFigures};
 
 /// From when on an answer is late, in seconds.
 const LATE_S: f64 = 1.0;
@@ -98,7 +98,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::client::Api;
+    use lab::driving::Api;
 
     fn placed(due_at_s: f64, status: u16, answered_after_s: f64) -> Placed {
         Placed {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lab::driving::scenario::{self, Step};
 use sandbox::Mailbox;
 
 use super::stage::Stage;
-use crate::report::figures::StepFigures;
-use crate::scenario::{self, Step};
+use crate::figures::StepFigures;
 
 /// Runs the scenario and prints it.
 pub(crate) async fn run(stage: &Stage) -> anyhow::Result<Vec<StepFigures>> {

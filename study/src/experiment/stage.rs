@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use lab::checking::Checker;
+use lab::driving::Api;
+use lab::running::{Deployment, Ground, Options};
+use lab::styles::Style;
 use sandbox::{Sandbox, Smtp, SmtpSink};
-
-use crate::Checker;
-use crate::client::Api;
-use crate::deployment::{Deployment, Ground, Options};
-use crate::styles::Style;
 
 /// How long everything may take to come to rest.
 const REST_MAX: Duration = Duration::from_mins(2);

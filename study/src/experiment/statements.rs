@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use lab::running::Deployment;
 use sqlx::{Connection as _, PgConnection};
 use store::provision::SCHEMAS;
 use url::Url;
-
-use crate::deployment::Deployment;
 
 /// What is no statement of its own but the frame of others.
 const CONTROL: &str = r"^\s*(begin|start transaction|commit|end|rollback|savepoint|release)\M";

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use domain::UserId;
+use lab::driving::load::{ClosedLoop, Outcome};
+use lab::driving::{Api, eventually};
+use lab::running::Deployment;
+use lab::running::processor::{self, ProcessorTime};
 use sandbox::Postgres;
 use sqlx::{Connection as _, PgConnection};
 use url::Url;
 
-use crate::client::{Api, eventually};
-use crate::deployment::Deployment;
+use crate::figures::ThroughputFigures;
 use crate::limit::Limit;
-use crate::load::{ClosedLoop, Outcome};
-use crate::processor::{self, ProcessorTime};
-use crate::report::figures::ThroughputFigures;
 
 /// How long the last email may take after a load.
 const EMAILS_MAX: Duration = Duration::from_mins(5);

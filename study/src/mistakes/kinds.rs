@@ -1,7 +1,13 @@
 //! The mistakes: what is wrong, how it is switched on, where the service dies meanwhile, and the lines that differ.
 
 use super::lines::{Cut, cut};
-use super::trial::Version;
+
+/// With the mistake or without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Sound,
+    Wrong,
+}
 
 /// A classic mistake.
 pub(super) struct Mistake {

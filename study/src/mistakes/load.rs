@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use domain::UserId;
 use fastrand::Rng;
+use lab::driving::Api;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
-
-use crate::client::Api;
 
 /// Users, and what each has at the beginning.
 const USERS: usize = 3;

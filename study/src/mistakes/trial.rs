@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use fastrand::Rng;
+use lab::checking::{Checker, Violation};
+use lab::driving::Api;
+use lab::running::{Deployment, FAULT_SETTINGS, Ground, Options};
+use lab::styles::{Service, Style};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::kinds::Mistake;
+use super::kinds::{Mistake, Version};
 use super::load::{self, Load};
-use crate::check::{Checker, Violation};
-use crate::client::Api;
-use crate::deployment::{Deployment, FAULT_SETTINGS, Ground, Options, Service};
-use crate::styles::Style;
 
 /// How often billing dies, and the most commits that it survives in between.
 const DEATHS: usize = 3;
@@ -24,13 +24,6 @@ const POLL: Duration = Duration::from_millis(50);
 const UNCHANGED: Duration = Duration::from_secs(8);
 /// How long everything may take to come to rest.
 const REST_MAX: Duration = Duration::from_mins(1);
-
-/// With the mistake or without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    Sound,
-    Wrong,
-}
 
 /// What came of one version.
 pub(super) struct Trial {

@@ -3,13 +3,13 @@
 use askama::Template;
 
 use super::choice::{self, Choice};
-use super::figures::{ClaimFigures, MistakeFigures, Report};
 use super::sections::{self, Body, Section};
 use super::sequence::Sequence;
 use super::table::Table;
-use super::units;
 use super::walk::{self, Excerpt};
 use crate::claims;
+use crate::figures::units;
+use crate::figures::{ClaimFigures, MistakeFigures, Report};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -66,7 +66,7 @@ pub(super) fn render(report: &Report) -> anyhow::Result<String> {
 }
 
 fn diagrams(report: &Report) -> anyhow::Result<Vec<Diagram<'_>>> {
-    let diagram = |style: &'_ super::figures::StyleFigures| {
+    let diagram = |style: &'_ crate::figures::StyleFigures| {
         let sequence = Sequence::of(&style.trace);
         let about =
             format!("One paid order in {}: {} arrows in time order", style.style, sequence.arrows.len());

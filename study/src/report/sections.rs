@@ -6,63 +6,14 @@ mod cost;
 mod freshness;
 mod idle;
 mod latency;
+mod section;
 mod setup;
 mod throughput;
 
-use super::figures::{Load, Report, StyleFigures};
-use super::plots::Plot;
-use super::table::{Better, Row, Table};
-use super::units;
-
-/// A section of the page.
-pub(crate) struct Section {
-    /// Where links lead to.
-    pub(crate) id: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) parts: Vec<Part>,
-}
-
-/// A table or plots, with what has to be known to read them.
-pub(crate) struct Part {
-    pub(crate) title: String,
-    pub(crate) body: Body,
-    /// What colours mean.
-    pub(crate) legend: Vec<Key>,
-    /// Which experiment it comes from.
-    pub(crate) made: String,
-}
-
-/// What a part shows.
-pub(crate) enum Body {
-    Table(Table),
-    /// Side by side, as many as there is room for.
-    Plots(Vec<Plot>),
-    /// There are no figures, and why.
-    Absent(String),
-}
-
-/// A colour or a mark, and what it stands for.
-pub(crate) struct Key {
-    /// The colour's name in the style sheet.
-    pub(crate) colour: String,
-    pub(crate) mark: &'static str,
-    pub(crate) text: String,
-}
-
-impl Part {
-    fn new(title: impl Into<String>, body: Body, made: impl Into<String>) -> Self {
-        Self { title: title.into(), body, legend: Vec::new(), made: made.into() }
-    }
-
-    fn absent(title: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::new(title, Body::Absent(why.into()), "")
-    }
-
-    fn with_legend(mut self, legend: Vec<Key>) -> Self {
-        self.legend = legend;
-        self
-    }
-}
+pub(crate) use self::section::{Body, Section};
+/// On what all this was measured.
+pub(crate) use self::setup::section as setup;
+use crate::figures::Report;
 
 /// All sections of figures, in their order; the answer to "which style when" comes between the first and the others.
 ///
@@ -79,52 +30,4 @@ pub(crate) fn sections(report: &Report) -> anyhow::Result<Vec<Section>> {
         freshness::section(report),
         setup::consistency(report),
     ])
-}
-
-/// On what all this was measured.
-pub(crate) use setup::section as setup;
-
-/// The styles' names, as heads of columns.
-fn names(report: &Report) -> impl Iterator<Item = &str> {
-    report.styles.iter().map(|style| style.style.as_str())
-}
-
-/// A figure of each style.
-fn row(
-    report: &Report,
-    label: impl Into<String>,
-    figure: impl Fn(&StyleFigures) -> Option<f64>,
-    say: impl Fn(f64) -> String,
-    better: Better,
-) -> Row {
-    let figures: Vec<Option<f64>> = report.styles.iter().map(figure).collect();
-    Row::figures(label, &figures, say, better)
-}
-
-/// The lines of the styles in a plot.
-fn style_keys(report: &Report) -> Vec<Key> {
-    let key = |(place, name): (usize, &str)| Key {
-        colour: format!("style-{}", place % 6),
-        mark: "━",
-        text: name.to_owned(),
-    };
-    names(report).enumerate().map(key).collect()
-}
-
-/// A load in words.
-pub(crate) fn in_words(load: &Load) -> String {
-    match *load {
-        Load::Closed { in_flight: 1 } => "one at a time".to_owned(),
-        Load::Closed { in_flight } => format!("{in_flight} in flight"),
-        Load::Open { orders_per_s } => format!("{} orders/s due", units::count(orders_per_s)),
-    }
-}
-
-/// Why something is missing.
-fn why(report: &Report, what: &str) -> String {
-    if report.quick {
-        format!("A quick run does not measure {what}; the full comparison does.")
-    } else {
-        format!("This run did not measure {what}.")
-    }
 }

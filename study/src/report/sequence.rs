@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use askama::Template;
 
-use super::figures::SpanFigures;
-use super::units;
+use crate::figures::SpanFigures;
+use crate::figures::units;
 
 /// In this order, from left to right; others follow.
 const PARTICIPANTS: [&str; 6] = ["client", "gateway", "order", "billing", "notification", SMTP];

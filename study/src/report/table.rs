@@ -1,6 +1,6 @@
 //! A table of the page: a row per property, a column per style or whatever the head says.
 
-use super::units;
+use crate::figures::units;
 
 /// A table with its head.
 pub(crate) struct Table {

@@ -1,13 +1,15 @@
 //! The code walk: each step of an order in every style, side by side, from the source files themselves.
 
-use super::figures::Report;
+use lab::styles::{Code, Style, Walk};
 
-/// A step, and where each style takes it.
+use crate::figures::Report;
+
+/// A step of an order.
 pub(crate) struct Step {
     pub(crate) title: &'static str,
     pub(crate) about: &'static str,
-    /// Functions by style and file (below the style's `src`), in the order in which they run.
-    taken: &'static [(&'static str, &'static str, &'static [&'static str])],
+    /// Where a style takes it; each style says so in its entry of the registry.
+    taken: fn(&Walk) -> &'static [Code],
 }
 
 /// A function as its file has it.
@@ -19,105 +21,61 @@ pub(crate) struct Excerpt {
     pub(crate) code: String,
 }
 
-/// The files that are read, as they were when this program was built.
-const SOURCES: &[(&str, &str, &str)] = &[
-    ("restful", "order.rs", include_str!("../../../restful/src/order.rs")),
-    ("restful", "calls.rs", include_str!("../../../restful/src/calls.rs")),
-    ("restful", "waiting.rs", include_str!("../../../restful/src/waiting.rs")),
-    ("event-notifications", "gateway.rs", include_str!("../../../event-notifications/src/gateway.rs")),
-    ("event-notifications", "order.rs", include_str!("../../../event-notifications/src/order.rs")),
-    ("event-notifications", "billing.rs", include_str!("../../../event-notifications/src/billing.rs")),
-    (
-        "event-notifications",
-        "notification.rs",
-        include_str!("../../../event-notifications/src/notification.rs"),
-    ),
-    ("event-collab", "gateway.rs", include_str!("../../../event-collab/src/gateway.rs")),
-    ("event-collab", "order.rs", include_str!("../../../event-collab/src/order.rs")),
-    ("event-collab", "billing.rs", include_str!("../../../event-collab/src/billing.rs")),
-    ("event-collab", "notification.rs", include_str!("../../../event-collab/src/notification.rs")),
-];
-
-/// The steps. A function that moves or gets another name is looked up here, and nowhere else.
+/// The steps.
 pub(crate) const STEPS: &[Step] = &[
     Step {
         title: "1. The client asks",
         about: "In restful the order service itself, which the gateway passes the request on to; else the gateway, which \
                 publishes the request and waits for its outcome.",
-        taken: &[
-            ("restful", "order.rs", &["create_order"]),
-            ("event-notifications", "gateway.rs", &["create_order"]),
-            ("event-collab", "gateway.rs", &["create_order"]),
-        ],
+        taken: |walk| walk.asked,
     },
     Step {
         title: "2. The order is there, pending",
         about: "Before any money is asked for, the order is committed.",
-        taken: &[
-            ("restful", "order.rs", &["begin"]),
-            ("event-notifications", "order.rs", &["gather", "on_orders_requested"]),
-            ("event-collab", "order.rs", &["on_orders_requested"]),
-        ],
+        taken: |walk| walk.pending,
     },
     Step {
         title: "3. The price is withdrawn",
         about: "Billing decides, and remembers its decision.",
-        taken: &[
-            ("restful", "order.rs", &["decide"]),
-            ("restful", "calls.rs", &["withdraw"]),
-            ("event-notifications", "billing.rs", &["gather", "on_withdrawals_requested"]),
-            ("event-collab", "billing.rs", &["on_withdrawals_requested"]),
-        ],
+        taken: |walk| walk.withdrawn,
     },
     Step {
         title: "4. Paid or rejected, for good",
         about: "The order service writes the decision down.",
-        taken: &[
-            ("restful", "order.rs", &["settle"]),
-            ("event-notifications", "order.rs", &["on_withdrawals_processed"]),
-            ("event-collab", "order.rs", &["on_withdrawals_processed"]),
-        ],
+        taken: |walk| walk.settled,
     },
     Step {
         title: "5. The client is told",
         about: "The outcome, or 202 if it is not known in time.",
-        taken: &[
-            ("restful", "waiting.rs", &["outcome"]),
-            ("event-notifications", "gateway.rs", &["processed"]),
-            ("event-collab", "gateway.rs", &["processed"]),
-        ],
+        taken: |walk| walk.told,
     },
     Step {
         title: "6. The user is written to",
         about: "Whoever stores the email has to know the address.",
-        taken: &[
-            ("restful", "order.rs", &["notify"]),
-            ("restful", "calls.rs", &["send_email"]),
-            ("event-notifications", "notification.rs", &["gather", "on_orders_processed"]),
-            ("event-collab", "notification.rs", &["on_orders_processed"]),
-        ],
+        taken: |walk| walk.written_to,
     },
 ];
 
 impl Step {
-    /// What the styles of `report` do in this step, in its order. `Err` names a function that is not where the table has it.
+    /// What the styles of `report` do in this step, in its order. `Err` names a function that is not where the registry has it.
     pub(crate) fn excerpts(&self, report: &Report) -> Vec<(String, Vec<Result<Excerpt, String>>)> {
-        let of = |style: &str| {
-            let taken = self.taken.iter().filter(|(name, ..)| *name == style);
-            let functions = taken.flat_map(|(_, file, names)| names.iter().map(move |name| (*file, *name)));
-            functions.map(|(file, name)| excerpt(style, file, name)).collect()
-        };
+        let of = |name: &str| Style::find(name).map(|style| self.of(style)).unwrap_or_default();
         report.styles.iter().map(|it| (it.style.clone(), of(&it.style))).collect()
+    }
+
+    fn of(&self, style: &Style) -> Vec<Result<Excerpt, String>> {
+        let taken = (self.taken)(&style.walk).iter();
+        taken.flat_map(|code| code.functions.iter().map(|name| excerpt(code, name))).collect()
     }
 }
 
-fn excerpt(style: &str, file: &str, name: &str) -> Result<Excerpt, String> {
-    let source = SOURCES.iter().find(|(of, named, _)| *of == style && *named == file);
-    let path = format!("{style}/src/{file}");
-    let (lines, code) = source.and_then(|(.., source)| cut(source, name)).ok_or_else(|| {
-        format!("{path} has no function {name}; say in study/src/report/walk.rs where it is now")
+fn excerpt(code: &Code, name: &str) -> Result<Excerpt, String> {
+    let path = code.path;
+    let found = cut(code.source, name);
+    let (lines, code) = found.ok_or_else(|| {
+        format!("{path} has no function {name}; say in the registry (lab/src/styles) where it is now")
     })?;
-    Ok(Excerpt { path, lines, code })
+    Ok(Excerpt { path: path.to_owned(), lines, code })
 }
 
 /// The function called `name`: its documentation, and its code up to the closing brace at its own indentation, as rustfmt lays
@@ -146,6 +104,8 @@ fn cut(source: &str, name: &str) -> Option<((usize, usize), String)> {
 
 #[cfg(test)]
 mod tests {
+    use lab::STYLES;
+
     use super::*;
 
     const SOURCE: &str = "\
@@ -180,14 +140,14 @@ impl Orders {
     }
 
     #[test]
-    fn every_step_is_found_in_the_sources() {
+    fn every_step_is_found_in_the_sources_of_every_style() {
         for step in STEPS {
-            for (style, file, names) in step.taken {
-                for name in *names {
-                    if let Err(missing) = excerpt(style, file, name) {
-                        panic!("{}: {missing}", step.title);
-                    }
-                }
+            for style in STYLES {
+                let excerpts = step.of(style);
+                assert!(!excerpts.is_empty(), "{}: nothing in {}", step.title, style.name);
+                let missing: Vec<&String> =
+                    excerpts.iter().filter_map(|excerpt| excerpt.as_ref().err()).collect();
+                assert!(missing.is_empty(), "{}: {missing:?}", step.title);
             }
         }
     }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::thousands;
-use crate::report::figures::{
+use crate::figures::{
     CostFigures, IdleFigures, LatencyFigures, Load, OutageFigures, Quantiles, Report, StyleFigures,
     ThroughputFigures,
 };
@@ -123,7 +122,7 @@ fn resources() -> Vec<Row> {
     };
     vec![
         row("memory of the services, idle / peak", |style| {
-            let sum = |of: fn(&crate::report::figures::MemoryFigures) -> f64| {
+            let sum = |of: fn(&crate::figures::MemoryFigures) -> f64| {
                 style.memory.values().map(of).sum::<f64>() / 1e6
             };
             let (idle, peak) = (sum(|it| it.idle_bytes), sum(|it| it.peak_bytes));
@@ -186,4 +185,12 @@ fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()
+}
+
+/// Digits in groups of three.
+fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let grouped: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    grouped.join(" ")
 }

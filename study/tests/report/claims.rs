@@ -1,7 +1,7 @@
 //! The claims: each verdict follows the figures, in both directions.
 
 use study::claims::{check, differences, document};
-use study::report::figures::{Report, StyleFigures, Verdict};
+use study::figures::{Report, StyleFigures, Verdict};
 
 use crate::made_up;
 

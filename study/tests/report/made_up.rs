@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{TimeZone as _, Utc};
 use study::claims;
-use study::report::figures::{
+use study::figures::{
     AnswerFigures, CostFigures, FreshnessFigures, IdleFigures, LatencyFigures, Limit, Load, MemoryFigures,
     MistakeFigures, OutageFigures, Quantiles, Report, ServiceCostFigures, Setup, SpanFigures, StepFigures,
     StyleFigures, ThroughputFigures,

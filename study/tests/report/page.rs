@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use study::report::figures::Report;
+use study::figures::Report;
 use study::report::{read, write};
 
 use crate::{browser, made_up};
@@ -86,8 +86,8 @@ fn every_section_of_a_full_report_is_filled() {
         assert_eq!(section(&dom, id).matches("<svg").count(), plots, "plots in {id}");
     }
     let saved = read(&directory.join("report.json")).unwrap();
-    assert_eq!((saved.claims, saved.styles.len()), (made_up::report().claims, study::STYLES.len()));
-    for style in study::STYLES {
+    assert_eq!((saved.claims, saved.styles.len()), (made_up::report().claims, lab::STYLES.len()));
+    for style in lab::STYLES {
         let diagram = fs::read_to_string(directory.join(format!("sequence-{}.mmd", style.name))).unwrap();
         assert!(
             diagram.contains("sequenceDiagram\n") && diagram.contains("client->>gateway: POST /orders"),

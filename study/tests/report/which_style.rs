@@ -1,7 +1,7 @@
 //! "Which style when": the answer follows the figures, whichever way they point.
 
+use study::figures::{Report, StyleFigures};
 use study::report::choose;
-use study::report::figures::{Report, StyleFigures};
 
 use crate::made_up;
 

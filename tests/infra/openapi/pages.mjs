@@ -12,7 +12,7 @@ import { parse } from 'yaml';
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const SPECS = join(HERE, '../../../api-specs');
 const OUT = process.argv[2] ?? join(HERE, '../../../target/api-docs');
-/** In the order in which an order passes them. */
+/** In the order in which an order passes them. What else a style has comes after them. */
 const SERVICES = ['gateway', 'order', 'billing', 'notification'];
 const KINDS = { openapi: 'HTTP', asyncapi: 'messages' };
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
@@ -36,14 +36,16 @@ for (const style of readdirSync(SPECS).sort()) {
 function documentsOf(style) {
   const documents = readdirSync(join(SPECS, style)).map((name) => {
     const [service, kind] = name.split('.');
-    if (!SERVICES.includes(service) || !(kind in KINDS)) {
+    if (!(kind in KINDS)) {
       throw new Error(`api-specs/${style}/${name}: neither <service>.openapi.yaml nor <service>.asyncapi.yaml`);
     }
     const file = join(SPECS, style, name);
     return { file, service, kind, page: `${service}.${kind}.html`, content: parse(readFileSync(file, 'utf8')) };
   });
-  const rank = ({ service, kind }) => 2 * SERVICES.indexOf(service) + (kind === 'asyncapi');
-  return documents.sort((a, b) => rank(a) - rank(b));
+  const rank = ({ service }) => (SERVICES.includes(service) ? SERVICES.indexOf(service) : SERVICES.length);
+  const kinds = Object.keys(KINDS);
+  return documents.sort((a, b) => rank(a) - rank(b) || a.service.localeCompare(b.service)
+    || kinds.indexOf(a.kind) - kinds.indexOf(b.kind));
 }
 
 function writePage(file, page) {
@@ -63,7 +65,8 @@ function writePage(file, page) {
 }
 
 function overview(style, documents) {
-  const sections = SERVICES.map((service) => {
+  const services = [...new Set(documents.map(({ service }) => service))];
+  const sections = services.map((service) => {
     const own = documents.filter((document) => document.service === service);
     const links = own.map(({ kind, page }) => `<a href="${page}">${KINDS[kind]}</a>`).join(' · ');
     const description = own[0].content.info.description;

@@ -38,7 +38,7 @@ async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes
 #[tokio::test]
 async fn a_role_reaches_no_other_database_and_the_auditor_sees_every_session() {
     let (fresh, other) = (Fresh::start().await, Fresh::start().await);
-    for role in [&fresh.databases.billing, &fresh.databases.auditor] {
+    for role in [&fresh.databases.services["billing"], &fresh.databases.auditor] {
         let mut elsewhere = role.clone();
         elsewhere.set_path(&other.databases.name);
         let error = PgConnection::connect(elsewhere.as_str()).await.expect_err("it is another's");
@@ -63,7 +63,7 @@ async fn a_role_reaches_no_other_database_and_the_auditor_sees_every_session() {
 async fn a_database_that_is_dropped_leaves_no_role_though_somebody_is_connected() {
     let fresh = Fresh::start().await;
     let name = fresh.databases.name.clone();
-    let mut connected = PgConnection::connect(fresh.databases.billing.as_str()).await.unwrap();
+    let mut connected = PgConnection::connect(fresh.databases.services["billing"].as_str()).await.unwrap();
     fresh.stop().await;
     assert!(sqlx::query("select 1").execute(&mut connected).await.is_err());
     let mut admin = PgConnection::connect(admin_url().await.as_str()).await.unwrap();

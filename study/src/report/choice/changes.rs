@@ -1,9 +1,10 @@
 //! What would change the answer: a need that weighs more than all the others, and whom it would choose.
 
-use super::Judgement;
-use crate::report::figures::{OutageFigures, Report};
-use crate::report::units::{self, list};
-use crate::styles::Features;
+use lab::styles::Features;
+
+use super::judgement::Judgement;
+use crate::figures::units::{self, list};
+use crate::figures::{OutageFigures, Report};
 
 /// A need, and what follows from it.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ const TAKES_THEM: f64 = 0.95;
 /// Every need of which the figures say something.
 pub(super) fn changes(report: &Report, judgements: &[Judgement], adequate: &[String]) -> Vec<Change> {
     let weighty = judgements.iter().filter(|it| it.decides()).map(|it| weighs_most(it, adequate));
-    let outages = ["order", "billing", "notification", "broker", "database"];
+    let outages = report.parts_taken_away();
     let outages = outages.iter().filter_map(|part| must_be_taken(report, part, adequate));
     let without = [
         without(report, "no message broker can be operated", Features::has_messages, adequate),

@@ -1,9 +1,8 @@
 //! What an architect asks of a style, and the figure that answers.
 
-use crate::report::figures::{Report, StyleFigures};
-use crate::report::reading::SERVICES;
+use crate::figures::units::{self, whole};
+use crate::figures::{Report, StyleFigures};
 use crate::report::table::Better;
-use crate::report::units::{self, whole};
 
 /// A question and its figure.
 pub(crate) struct Criterion {
@@ -76,12 +75,11 @@ pub(super) const CRITERIA: &[Criterion] = &[
     Criterion {
         question: "Are orders taken while a service is away?",
         short: "orders taken while a service is away",
-        how: "part of the orders that were not refused while order, billing or notification was away",
+        how: "part of the orders that were not refused while a service other than the gateway was away",
         better: Better::More,
         fine: 0.1,
         say: |_, share| units::percent(share),
         figure: |_, style| {
-            SERVICES.iter().any(|part| style.outage(part).is_some()).then_some(())?;
             let (placed, refused) = style.refused_without_services()?;
             Some(1.0 - whole(refused) / whole(placed))
         },
@@ -104,7 +102,7 @@ pub(super) const CRITERIA: &[Criterion] = &[
         better: Better::Less,
         fine: 0.5,
         say: |_, ms| format!("{}/s", units::ms(ms)),
-        figure: |_, style| style.idle.as_ref().map(crate::report::figures::IdleFigures::cpu),
+        figure: |_, style| style.idle.as_ref().map(crate::figures::IdleFigures::cpu),
         absent: "Idle cost was not measured in this run.",
     },
 ];

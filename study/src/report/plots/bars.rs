@@ -3,7 +3,7 @@
 use plotters::element::Rectangle;
 use plotters::style::Color as _;
 
-use super::{Axis, Plot, chart, ink};
+use super::chart::{Axis, Plot, chart, ink};
 
 const SIZE: (u32, u32) = (400, 230);
 /// Half of a bar's width; bars stand 1 apart.

@@ -6,10 +6,10 @@ use plotters::element::{Circle, PathElement};
 use plotters::series::LineSeries;
 use plotters::style::Color as _;
 
-use super::{Axis, FINE, Plot, chart, ink, line, log, style_ink};
-use crate::report::figures::{LatencyFigures, ThroughputFigures};
-use crate::report::reading::spread;
-use crate::report::units;
+use super::chart::{Axis, FINE, Plot, chart, ink, line, log, style_ink};
+use crate::figures::reading::spread;
+use crate::figures::units;
+use crate::figures::{LatencyFigures, ThroughputFigures};
 
 const SIZE: (u32, u32) = (400, 250);
 

@@ -4,9 +4,9 @@
 use plotters::element::{Circle, Cross, Rectangle, TriangleMarker};
 use plotters::style::Color as _;
 
-use super::{Axis, FINE, Plot, chart, ink, log};
-use crate::report::figures::{AnswerFigures, OutageFigures};
-use crate::report::units;
+use super::chart::{Axis, FINE, Plot, chart, ink, log};
+use crate::figures::units;
+use crate::figures::{AnswerFigures, OutageFigures};
 
 const SIZE: (u32, u32) = (400, 170);
 

@@ -1,9 +1,9 @@
 //! All styles side by side: the figures by which one chooses.
 
-use super::{Body, Part, Section, names, row};
-use crate::report::figures::{IdleFigures, LatencyFigures, Limit, Load, Report, StyleFigures};
+use super::section::{Body, Part, Section, names, row};
+use crate::figures::units::{self, count, whole};
+use crate::figures::{IdleFigures, LatencyFigures, Limit, Load, Report, StyleFigures};
 use crate::report::table::{Better, Cell, Row, Table};
-use crate::report::units::{self, count, whole};
 
 pub(super) fn section(report: &Report) -> Section {
     let rows = [time(report), work(report), faults(report), rest(report)].into_iter().flatten();

@@ -1,30 +1,19 @@
 //! What clients see while a part is away, and what is left of it.
 
-use super::{Body, Key, Part, Section, why};
-use crate::report::figures::{OutageFigures, Report};
+use super::section::{Body, Key, Part, Section, why};
+use crate::figures::units::{self, count, whole};
+use crate::figures::{OutageFigures, Report};
 use crate::report::plots::{self, KINDS};
 use crate::report::table::{Cell, Row, Table};
-use crate::report::units::{self, count, whole};
 
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
-    let parts = parts(report);
+    let parts = report.parts_taken_away();
     let parts = if parts.is_empty() {
         vec![Part::absent("", why(report, "what happens while a part is away"))]
     } else {
         vec![timelines(report, &parts)?, counts(report, &parts)]
     };
     Ok(Section { id: "availability", title: "While a part is away", parts })
-}
-
-/// The parts that were taken away, in the order in which they were.
-fn parts(report: &Report) -> Vec<&str> {
-    let mut parts: Vec<&str> = Vec::new();
-    for outage in report.styles.iter().flat_map(|style| &style.availability) {
-        if !parts.contains(&outage.part.as_str()) {
-            parts.push(&outage.part);
-        }
-    }
-    parts
 }
 
 /// Every outage, part by part, with the name of its style.

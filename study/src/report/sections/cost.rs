@@ -1,9 +1,9 @@
 //! What one paid order costs: in all, and by service.
 
-use super::{Body, Part, Section, names, row, why};
-use crate::report::figures::{Report, StyleFigures};
+use super::section::{Body, Part, Section, names, row, why};
+use crate::figures::units::{count, list, whole};
+use crate::figures::{Report, StyleFigures};
 use crate::report::table::{Better, Cell, Row, Table};
-use crate::report::units::{count, list, whole};
 
 pub(super) fn section(report: &Report) -> Section {
     let counted = report.styles.iter().any(StyleFigures::is_counted);

@@ -1,9 +1,9 @@
 //! How old what services know can be, in styles that keep replicas.
 
-use super::{Body, Part, Section, why};
-use crate::report::figures::Report;
+use super::section::{Body, Part, Section, why};
+use crate::figures::Report;
+use crate::figures::units::{self, count, whole};
 use crate::report::table::{Cell, Row, Table};
-use crate::report::units::{self, count, whole};
 
 pub(super) fn section(report: &Report) -> Section {
     let measured = report.styles.iter().filter_map(|style| Some((&style.style, style.freshness.as_ref()?)));

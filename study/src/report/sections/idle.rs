@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Body, Part, Section, names, row, why};
-use crate::report::figures::{IdleFigures, Report, StyleFigures};
+use super::section::{Body, Part, Section, names, row, why};
+use crate::figures::units::{self, list, short};
+use crate::figures::{IdleFigures, Report, StyleFigures};
 use crate::report::table::{Better, Cell, Row, Table};
-use crate::report::units::{self, list, short};
 
 /// What is counted, who does it, and in which unit.
 type Rate = (&'static str, fn(&IdleFigures) -> &BTreeMap<String, f64>, fn(f64) -> String);

@@ -1,10 +1,10 @@
 //! How long an order takes: until the client is answered, until it is decided, until its email is out.
 
-use super::{Body, Part, Section, in_words, style_keys, why};
-use crate::report::figures::{LatencyFigures, Load, Quantiles, Report};
+use super::section::{Body, Part, Section, in_words, style_keys, why};
+use crate::figures::units::{self, count, whole};
+use crate::figures::{LatencyFigures, Load, Quantiles, Report};
 use crate::report::plots::{self, Plot};
 use crate::report::table::{Cell, Row, Table};
-use crate::report::units::{self, count, whole};
 
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let loads = loads(report);

@@ -1,9 +1,9 @@
 //! What the checker found, the scenario's steps, and on what everything was measured.
 
-use super::{Body, Part, Section, names};
-use crate::report::figures::{Report, StyleFigures};
+use super::section::{Body, Part, Section, names};
+use crate::figures::units;
+use crate::figures::{Report, StyleFigures};
 use crate::report::table::{Cell, Row, Table};
-use crate::report::units;
 
 /// The checker's word, and that of the scenario.
 pub(super) fn consistency(report: &Report) -> Section {

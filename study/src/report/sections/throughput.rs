@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Body, Key, Part, Section, style_keys, why};
-use crate::report::figures::{Report, ThroughputFigures};
+use super::section::{Body, Key, Part, Section, style_keys, why};
+use crate::figures::reading::spread;
+use crate::figures::units::{self, count, whole};
+use crate::figures::{Report, ThroughputFigures};
 use crate::report::plots;
-use crate::report::reading::spread;
 use crate::report::table::{Cell, Row, Table};
-use crate::report::units::{self, count, whole};
 
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let measured = report.styles.iter().any(|style| style.best_throughput().is_some());

@@ -1,0 +1,35 @@
+//! Readiness, asked for again and again.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+/// How often it is asked for.
+const READY_POLL: Duration = Duration::from_millis(20);
+/// How long one answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// Waits until whoever listens at `url` says that it can do its work.
+///
+/// # Errors
+/// When it does not within `longest`, or `may_come` says that it never will.
+pub async fn wait_ready(
+    url: &Url,
+    longest: Duration,
+    mut may_come: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (ready, deadline) = (url.join("ready")?, Instant::now() + longest);
+    let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
+    loop {
+        match http.get(ready.clone()).send().await.and_then(reqwest::Response::error_for_status) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error).with_context(|| format!("still so after {longest:?}"));
+            }
+            Err(_) => may_come()?,
+        }
+        sleep(READY_POLL).await;
+    }
+}

@@ -1,0 +1,59 @@
+//! `restful`
+
+use clap::{FromArgMatches as _, Subcommand as _};
+use messaging::Topology;
+
+use super::features::{Counts, Features, Points};
+use super::service::Service::{self, Billing, Notification, Order};
+use super::style::Style;
+use super::walk::{Walk, code};
+
+pub(super) const STYLE: Style = Style {
+    name: "restful",
+    about: "Synchronous orchestration over HTTP",
+    services: Service::USUAL,
+    features: Features {
+        refuses_orders_while_billing_is_away: true,
+        // The gateway passes the order on; the orchestrator asks who orders, withdraws, and hands the email over.
+        cost_of_a_paid_order: Counts { http_requests: 4, gets: 1, messages: 0 },
+        orders_wait_for_billing: false,
+        has_replicas: false,
+        orchestrates: true,
+        points: Points {
+            order_pending: "order::pending",
+            withdrawal_received: "billing::withdrawal_received",
+            withdrawal_committed: "billing::withdrawal_committed",
+            email_committed: (Order, "order::email_handed_over"),
+        },
+        crash_points: &[
+            (Order, "order::pending"),
+            (Billing, "billing::withdrawal_received"),
+            (Billing, "billing::withdrawal_committed"),
+            (Order, "order::withdrawal_answered"),
+            (Order, "order::terminal"),
+            (Order, "order::email_handed_over"),
+            (Notification, "notification::email_stored"),
+            (Notification, "mail::sending"),
+            (Notification, "mail::connected"),
+            (Notification, "mail::data"),
+            (Notification, "mail::final_dot"),
+            (Notification, "mail::accepted"),
+            (Notification, "mail::sent"),
+        ],
+        rebuilds: &[],
+    },
+    walk: Walk {
+        asked: &[code!("restful/src/order.rs": create_order)],
+        pending: &[code!("restful/src/order.rs": begin)],
+        withdrawn: &[code!("restful/src/order.rs": decide), code!("restful/src/calls.rs": withdraw)],
+        settled: &[code!("restful/src/order.rs": settle)],
+        told: &[code!("restful/src/waiting.rs": outcome)],
+        written_to: &[code!("restful/src/order.rs": notify), code!("restful/src/calls.rs": send_email)],
+    },
+    api_documents: restful::api_documents,
+    topology: Topology::default,
+    message_types: &[],
+    async_documents: Vec::new,
+    commands: restful::Service::augment_subcommands,
+    run: |arguments| Ok(restful::run(restful::Service::from_arg_matches(arguments)?)),
+};
