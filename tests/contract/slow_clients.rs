@@ -7,6 +7,7 @@ use reqwest::Url;
 use lab::Service;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::Findings;
@@ -46,14 +47,22 @@ async fn a_body_that_does_not_arrive_in_time_is_told_to_its_client_and_counts_as
         // One that reads no body.
         requests.push((service, format!("GET /billing/user/{user}")));
     }
-    for (service, request) in requests.iter().chain(std::iter::repeat_n(&requests[0], REPEATED)) {
-        let stream = begin(stage.deployment.url(*service), request, 60, b"{").await?;
-        let answer = answer(stream).await?;
+    requests.extend(std::iter::repeat_n(requests[0].clone(), REPEATED));
+    let mut clients = JoinSet::new();
+    for (service, request) in requests {
+        let url = stage.deployment.url(service).clone();
+        clients.spawn(async move {
+            let answer = async { answer(begin(&url, &request, 60, b"{").await?).await };
+            (format!("{request} of {}", service.name()), answer.await)
+        });
+    }
+    for (row, answer) in clients.join_all().await {
+        let answer = answer.with_context(|| row.clone())?;
         let told = answer.starts_with("HTTP/1.1 408 ")
             && answer.contains("application/problem+json")
             && answer.contains("\"request-timeout\"")
             && !answer.to_lowercase().contains("retry-after");
-        findings.note(format!("{request} of {}", service.name()), told.then_some(()).context(answer));
+        findings.note(row, told.then_some(()).context(answer));
     }
     findings.note("how long it took the services", took_no_time(stage).await);
     findings.note("what is counted", nobody_failed_since(stage, &before).await);
