@@ -37,5 +37,4 @@ pub fn async_documents() -> Vec<(&'static str, Value)> {
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification");
     asyncapi::documents("event-notifications", &crate::topology(), &[gateway, order, billing, notification])
-        .into()
 }

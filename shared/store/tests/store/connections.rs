@@ -104,6 +104,7 @@ async fn a_migration_waits_for_the_replica_that_is_at_it_longer_than_a_statement
         tokio::time::sleep(past_the_limit).await;
         tx.commit().await.unwrap();
     };
-    tokio::join!(store::migrate(&second, &billing::migrations()), first).0.unwrap();
+    let tables = billing::migrations();
+    tokio::join!(store::migrate(&second, &tables), first).0.unwrap();
     fresh.stop().await;
 }

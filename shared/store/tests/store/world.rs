@@ -28,7 +28,9 @@ impl Fresh {
     pub async fn start() -> Self {
         let unique = Uuid::new_v4().simple().to_string();
         let databases =
-            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &provision::SCHEMAS).await.unwrap();
+            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &provision::SCHEMAS)
+                .await
+                .unwrap();
         Self { databases }
     }
 
