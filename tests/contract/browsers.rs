@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
 use domain::UserId;
+use lab::{Api, Reply, Service};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use lab::{Api, Reply, Service};
 
 use super::documents::{document, methods, operations};
 use super::endpoints::{Endpoint, endpoints};

@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, ensure};
 use domain::OrderId;
+use lab::{Api, Reply, Service};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use lab::{Api, Reply, Service};
 
 use super::problems::succeeded;
 use crate::harness::{Outcome, Stage, Suite, cases};

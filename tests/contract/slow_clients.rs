@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use reqwest::Url;
 use lab::Service;
+use reqwest::Url;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -39,7 +39,7 @@ async fn a_body_that_does_not_arrive_in_time_is_told_to_its_client_and_counts_as
     let before = failures(stage).await?;
     let mut findings = Findings::default();
     let mut requests = Vec::new();
-    for service in Service::ALL {
+    for &service in stage.style.services {
         for Endpoint { method, path, .. } in endpoints(stage, user) {
             requests.push((service, format!("{method} {path}")));
         }
@@ -127,7 +127,7 @@ async fn answer(mut stream: TcpStream) -> anyhow::Result<String> {
 /// What a client takes to send is not what a service takes to answer, on which there is an alert.
 async fn took_no_time(stage: &Stage) -> Outcome {
     let mut took = 0.0;
-    for service in Service::ALL {
+    for &service in stage.style.services {
         let metrics = stage.metrics(service).await?;
         let sums = metrics.lines().filter(|line| {
             line.starts_with("http_server_request_duration_seconds_sum") && line.contains("status=\"408\"")
@@ -143,7 +143,7 @@ async fn took_no_time(stage: &Stage) -> Outcome {
 /// What services count and log as failures, their own and others'; of a start there may be some.
 async fn failures(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
-    for service in Service::ALL {
+    for &service in stage.style.services {
         let metrics = stage.metrics(service).await?;
         let failed = metrics.lines().filter(|line| {
             let answered =

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
+use lab::Api;
 use reqwest::StatusCode;
 use sandbox::Kafka;
-use lab::Api;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

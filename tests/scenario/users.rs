@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use domain::UserId;
+use lab::eventually;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use lab::eventually;
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 

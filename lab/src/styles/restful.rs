@@ -47,7 +47,7 @@ pub(super) const STYLE: Style = Style {
         pending: &[code!("restful/src/order.rs": begin)],
         withdrawn: &[code!("restful/src/order.rs": decide), code!("restful/src/calls.rs": withdraw)],
         settled: &[code!("restful/src/order.rs": settle)],
-        told: &[code!("restful/src/waiting.rs": outcome)],
+        told: &[code!("shared/orchestration/src/waiting.rs": outcome)],
         written_to: &[code!("restful/src/order.rs": notify), code!("restful/src/calls.rs": send_email)],
     },
     api_documents: restful::api_documents,

@@ -102,10 +102,10 @@ pub(super) const MISTAKES: [Mistake; 4] = [
         death_when_sound: "outbox::committed",
         death_when_wrong: "outbox::committed",
         sound_lines: &[cut!(
-            "event-collab/src/billing.rs",
-            "let user = store::billing::update_profile(",
-            "said.append("
+            "shared/api/src/billing.rs",
+            "let user = billing::update_profile(",
+            "tell(tx, &user)"
         )],
-        wrong_lines: &[cut!("event-collab/src/mistakes.rs", "store::billing::find_user(", "update_profile(")],
+        wrong_lines: &[cut!("shared/api/src/mistake.rs", "find_user(", "Ok(update_profile(")],
     },
 ];
