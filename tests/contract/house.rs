@@ -14,7 +14,7 @@ use super::imports::Imports;
 use crate::harness::{Outcome, Suite, workspace_root};
 
 /// Whom each shared crate may depend on: the arrows of the design, which point one way.
-const SHARED: [(&str, &[&str]); 9] = [
+const SHARED: [(&str, &[&str]); 11] = [
     ("database", &[]),
     ("domain", &[]),
     ("mail", &[]),
@@ -24,9 +24,12 @@ const SHARED: [(&str, &[&str]); 9] = [
     ("messaging", &["database"]),
     ("store", &["database", "domain", "mail"]),
     ("api", &["domain", "store", "web"]),
+    ("orchestration", &["api", "domain", "store", "web"]),
+    ("service", &["api", "mail", "messaging", "store", "telemetry", "web"]),
 ];
 /// Whom a style may depend on: what is shared, never another style, and nothing that is there for tests.
-const STYLE: &[&str] = &["api", "domain", "mail", "messaging", "store", "telemetry", "web"];
+const STYLE: &[&str] =
+    &["api", "domain", "mail", "messaging", "orchestration", "service", "store", "telemetry", "web"];
 /// What stands on the styles, and on which of these each stands: `tests` needs nothing of `study` but its program.
 const ABOVE: [(&str, &[&str]); 3] = [("lab", &[]), ("study", &["lab"]), ("tests", &["lab"])];
 

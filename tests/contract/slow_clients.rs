@@ -39,7 +39,7 @@ async fn a_body_that_does_not_arrive_in_time_is_told_to_its_client_and_counts_as
     let before = failures(stage).await?;
     let mut findings = Findings::default();
     let mut requests = Vec::new();
-    for service in stage.style.services.iter().copied() {
+    for &service in stage.style.services {
         for Endpoint { method, path, .. } in endpoints(stage, user) {
             requests.push((service, format!("{method} {path}")));
         }
@@ -135,7 +135,7 @@ async fn answer(mut stream: TcpStream) -> anyhow::Result<String> {
 /// What a client takes to send is not what a service takes to answer, on which there is an alert.
 async fn took_no_time(stage: &Stage) -> Outcome {
     let mut took = 0.0;
-    for service in stage.style.services.iter().copied() {
+    for &service in stage.style.services {
         let metrics = stage.metrics(service).await?;
         let sums = metrics.lines().filter(|line| {
             line.starts_with("http_server_request_duration_seconds_sum") && line.contains("status=\"408\"")
@@ -151,7 +151,7 @@ async fn took_no_time(stage: &Stage) -> Outcome {
 /// What services count and log as failures, their own and others'; of a start there may be some.
 async fn failures(stage: &Stage) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
-    for service in stage.style.services.iter().copied() {
+    for &service in stage.style.services {
         let metrics = stage.metrics(service).await?;
         let failed = metrics.lines().filter(|line| {
             let answered =

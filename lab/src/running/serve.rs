@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::error::{Error, ErrorKind};
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+use futures_util::future::LocalBoxFuture;
 use nix::sys::signal::{Signal, raise};
 use tokio::runtime::Runtime;
 
 use super::parent::{close_inherited_files, end_with_parent, ends_with_parent};
-use crate::styles::{Running, STYLES, Style};
+use crate::styles::{STYLES, Style};
 
 /// `<style> <service>`, with the service's settings.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ pub fn host() -> Option<ExitCode> {
 ///
 /// # Errors
 /// When the service cannot start.
-pub fn serve(served: Served) -> Running {
+pub fn serve(served: Served) -> LocalBoxFuture<'static, anyhow::Result<()>> {
     Box::pin(async move {
         if ends_with_parent() {
             end_with_parent();

@@ -29,7 +29,7 @@ pub(super) const STYLE: Style = Style {
         pending: &[code!("event-collab/src/order.rs": on_orders_requested)],
         withdrawn: &[code!("event-collab/src/billing.rs": on_withdrawals_requested)],
         settled: &[code!("event-collab/src/order.rs": on_withdrawals_processed)],
-        told: &[code!("event-collab/src/gateway.rs": processed)],
+        told: &[code!("shared/api/src/order.rs": settled)],
         written_to: &[code!("event-collab/src/notification.rs": on_orders_processed)],
     },
     api_documents: event_collab::api_documents,

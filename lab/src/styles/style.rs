@@ -1,7 +1,7 @@
 //! What has to be known of a style: one value of [`Style`] for each.
 
 use clap::{ArgMatches, Command};
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::BoxFuture;
 use messaging::Topology;
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
@@ -11,7 +11,7 @@ use super::service::Service;
 use super::walk::Walk;
 
 /// A service that runs until it is told to stop.
-pub type Running = LocalBoxFuture<'static, anyhow::Result<()>>;
+pub type Running = BoxFuture<'static, anyhow::Result<()>>;
 
 /// A style: how to name it, how it differs, what its services say of themselves, how they are run.
 #[derive(Clone, Copy)]

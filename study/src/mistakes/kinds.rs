@@ -106,6 +106,6 @@ pub(super) const MISTAKES: [Mistake; 4] = [
             "let user = billing::update_profile(",
             "tell(tx, &user)"
         )],
-        wrong_lines: &[cut!("shared/api/src/mistake.rs", "let mut user = find_user(", "Ok(update_profile(")],
+        wrong_lines: &[cut!("shared/api/src/mistake.rs", "find_user(", "Ok(update_profile(")],
     },
 ];

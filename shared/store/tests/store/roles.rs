@@ -3,7 +3,7 @@
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use store::Pool;
-use store::provision;
+use store::provision::{self, SCHEMAS};
 
 use crate::world::{Fresh, admin_url, pool};
 
@@ -87,11 +87,10 @@ async fn a_name_or_a_password_that_is_no_plain_word_is_not_used() {
         [("", "p"), ("n", ""), ("a-b", "p"), ("A", "p"), ("n", "it's"), ("n", "a b"), ("drop;", "p")]
     {
         let nowhere = nowhere.clone();
-        let created = tokio::spawn(async move {
-            provision::create(&nowhere, name, password, &provision::SCHEMAS).await.is_ok()
-        });
+        let created =
+            tokio::spawn(async move { provision::create(&nowhere, name, password, &SCHEMAS).await.is_ok() });
         assert!(created.await.is_err_and(|error| error.is_panic()), "{name:?} {password:?}");
     }
-    let plain = provision::create(&nowhere, "a_1", "b_2", &provision::SCHEMAS).await;
+    let plain = provision::create(&nowhere, "a_1", "b_2", &SCHEMAS).await;
     assert!(matches!(plain, Err(store::StoreError::Database(sqlx::Error::Io(_)))), "{plain:?}");
 }

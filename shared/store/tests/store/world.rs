@@ -8,7 +8,7 @@ use sandbox::Postgres;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use store::billing::{self, Deposit};
-use store::provision::{self, Databases};
+use store::provision::{self, Databases, SCHEMAS};
 use store::{DatabaseSettings, Once, Pool};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -28,9 +28,7 @@ impl Fresh {
     pub async fn start() -> Self {
         let unique = Uuid::new_v4().simple().to_string();
         let databases =
-            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &provision::SCHEMAS)
-                .await
-                .unwrap();
+            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &SCHEMAS).await.unwrap();
         Self { databases }
     }
 
