@@ -147,7 +147,7 @@ pub struct Scripted {
     pub decided: Arc<Mutex<Vec<OrderId>>>,
     /// The orders whose email was to be handed over.
     pub notified: Arc<Mutex<Vec<OrderId>>>,
-    unfinished: Option<Unfinished>,
+    pub unfinished: Option<Unfinished>,
 }
 
 impl Scripted {
