@@ -47,5 +47,5 @@ pub fn async_documents() -> Vec<(&'static str, Value)> {
         .hears::<billing::Incoming>("billing");
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification");
-    asyncapi::documents("event-notifications", &topology(), &[gateway, order, billing, notification]).into()
+    asyncapi::documents("event-notifications", &topology(), &[gateway, order, billing, notification])
 }

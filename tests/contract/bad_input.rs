@@ -83,7 +83,8 @@ async fn a_body_may_have_64_kib_and_no_more(stage: &mut Stage) -> Outcome {
 
 async fn a_body_in_an_encoding_that_is_not_read_is_refused_and_leaves_no_trace(stage: &mut Stage) -> Outcome {
     // The header that refuses, and the one of the answer that says what is accepted.
-    const REFUSED: [((&str, &str), (&str, &str)); 4] = [
+    type Header = (&'static str, &'static str);
+    const REFUSED: [(Header, Header); 4] = [
         (("content-encoding", "gzip"), ("accept-encoding", "identity")),
         (("content-encoding", "identity, zstd"), ("accept-encoding", "identity")),
         (("content-type", "application/json; charset=ISO-8859-1"), ("accept", "application/json")),

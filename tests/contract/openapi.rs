@@ -119,7 +119,7 @@ impl Operation {
         for (status, answer) in about["responses"].as_object().into_iter().flatten() {
             let content = answer["content"].as_object().and_then(|content| content.iter().next());
             let content =
-                content.map(|(media_type, content)| Ok((media_type.clone(), schema(&content["schema"])?)));
+                content.map(|(kind, content)| anyhow::Ok((kind.clone(), schema(&content["schema"])?)));
             let headers = answer["headers"].as_object().into_iter().flatten();
             let headers = headers.map(|(name, header)| Ok((name.to_lowercase(), schema(&header["schema"])?)));
             let answer =

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use lab::Service;
 use reqwest::Url;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::Findings;
@@ -46,14 +46,22 @@ async fn a_body_that_does_not_arrive_in_time_is_told_to_its_client_and_counts_as
         // One that reads no body.
         requests.push((service, format!("GET /billing/user/{user}")));
     }
-    for (service, request) in requests.iter().chain(std::iter::repeat_n(&requests[0], REPEATED)) {
-        let stream = begin(stage.deployment.url(*service), request, 60, b"{").await?;
-        let answer = answer(stream).await?;
+    requests.extend(std::iter::repeat_n(requests[0].clone(), REPEATED));
+    let mut clients = JoinSet::new();
+    for (service, request) in requests {
+        let url = stage.deployment.url(service).clone();
+        clients.spawn(async move {
+            let answer = async { answer(begin(&url, &request, 60, b"{").await?).await };
+            (format!("{request} of {}", service.name()), answer.await)
+        });
+    }
+    for (row, answer) in clients.join_all().await {
+        let answer = answer.with_context(|| row.clone())?;
         let told = answer.starts_with("HTTP/1.1 408 ")
             && answer.contains("application/problem+json")
             && answer.contains("\"request-timeout\"")
             && !answer.to_lowercase().contains("retry-after");
-        findings.note(format!("{request} of {}", service.name()), told.then_some(()).context(answer));
+        findings.note(row, told.then_some(()).context(answer));
     }
     findings.note("how long it took the services", took_no_time(stage).await);
     findings.note("what is counted", nobody_failed_since(stage, &before).await);
@@ -72,7 +80,7 @@ async fn a_body_that_comes_byte_by_byte_is_bounded_all_the_same(stage: &mut Stag
             while writer.write_all(b" ").await.is_ok() {
                 sleep(Duration::from_millis(50)).await;
             }
-            std::future::pending::<()>().await
+            std::future::pending::<()>().await;
         };
         let mut text = vec![0; 512];
         let answer = async { reader.read(&mut text).await };

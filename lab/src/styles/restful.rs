@@ -48,7 +48,7 @@ pub(super) const STYLE: Style = Style {
         withdrawn: &[code!("restful/src/order.rs": decide), code!("restful/src/calls.rs": withdraw)],
         settled: &[code!("restful/src/order.rs": settle)],
         told: &[code!("shared/orchestration/src/waiting.rs": outcome)],
-        written_to: &[code!("restful/src/order.rs": notify), code!("restful/src/calls.rs": send_email)],
+        written_to: &[code!("restful/src/order.rs": send_email), code!("restful/src/calls.rs": send_email)],
     },
     api_documents: restful::api_documents,
     topology: Topology::default,

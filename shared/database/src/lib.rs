@@ -256,10 +256,11 @@ mod tests {
         let mut connection = connector.create().await.unwrap();
         let mut of_age = async |age: Duration| {
             let now = Instant::now();
-            let metrics = Metrics { created: now - age, recycled: Some(now), recycle_count: 1 };
+            let created = now.checked_sub(age).unwrap();
+            let metrics = Metrics { created, recycled: Some(now), recycle_count: 1 };
             connector.recycle(&mut connection, &metrics).await
         };
-        of_age(AGE_MAX - Duration::from_mins(1)).await.unwrap();
+        of_age(AGE_MAX.saturating_sub(Duration::from_mins(1))).await.unwrap();
         assert!(matches!(of_age(AGE_MAX).await, Err(RecycleError::Message(_))));
         postgres.stop().await.unwrap();
     }

@@ -65,7 +65,7 @@ async fn a_pool_has_no_more_connections_than_it_may_and_whoever_waits_gives_up_i
     let third = pool.acquire().await.map(drop);
     assert!(matches!(third, Err(sqlx::Error::PoolTimedOut)), "{third:?}");
     let waited = started.elapsed();
-    assert!((PATIENCE..2 * PATIENCE).contains(&waited), "{waited:?}");
+    assert!((PATIENCE..5 * PATIENCE).contains(&waited), "{waited:?}");
     drop(both);
     pool.acquire().await.unwrap();
     pool.close();
@@ -82,7 +82,7 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
     let connection = Pool::new(options, 1).acquire().await.map(drop);
     assert!(matches!(connection, Err(sqlx::Error::PoolTimedOut)), "{connection:?}");
     let waited = started.elapsed();
-    assert!((PATIENCE..2 * PATIENCE).contains(&waited), "{waited:?}");
+    assert!((PATIENCE..5 * PATIENCE).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test]

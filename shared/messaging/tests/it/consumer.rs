@@ -27,8 +27,22 @@ async fn notes_have_their_effect_in_order_per_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_is_handled_together_up_to_a_bound() {
+    let world = World::start().await;
+    let orders = Arc::new(Orders::default());
+    world.send("notes", None, (0..1000).map(|number| Raw::note("a", number)).collect()).await;
+    let reader = world.member("one", &orders);
+    world.until_effects(1000).await;
+    let batch_max = orders.batch_max.load(Ordering::SeqCst);
+    assert!((2..=200).contains(&batch_max), "{batch_max}");
+    reader.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_published_twice_has_its_effect_once() {
     let world = World::start().await;
+    let metrics = metrics().await;
     let metadata = envelope("Noted");
     let twice = || Raw::note("a", 1).with(&metadata);
     // In one batch, since nobody reads yet.
@@ -44,6 +58,7 @@ async fn a_message_that_is_published_twice_has_its_effect_once() {
     world.send("notes", None, vec![twice(), Raw::note("a", 4)]).await;
     let reader = world.member("two", &Arc::default());
     assert_eq!(numbers_of(&world.until_effects(4).await, "a"), [1, 2, 3, 4]);
+    assert!(metrics.render().contains("messaging_duplicates_skipped_total{consumer=\"reader\"}"));
     reader.stop().await;
     world.stop().await;
 }
@@ -113,7 +128,7 @@ async fn the_inbox_forgets_what_is_older_than_any_topic_however_much_that_is() {
 }
 
 /// The metrics of this process, all tests together.
-async fn metrics() -> &'static PrometheusHandle {
+pub async fn metrics() -> &'static PrometheusHandle {
     static METRICS: OnceCell<PrometheusHandle> = OnceCell::const_new();
     METRICS.get_or_init(async || PrometheusBuilder::new().install_recorder().unwrap()).await
 }

@@ -33,6 +33,58 @@ async fn what_fails_for_now_is_tried_again_in_order_for_longer_than_a_session() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_now_before_the_transaction_is_tried_again_as_well() {
+    let world = World::start().await;
+    let orders = Arc::new(Orders::default());
+    orders.set(1, Fault::TransientBefore);
+    world.send("notes", None, (0..3).map(|number| Raw::note("a", number)).collect()).await;
+    let reader = world.member("one", &orders);
+    eventually("it is tried again", async || orders.refused() > 2).await;
+    assert!(world.effects().await.is_empty());
+    orders.clear();
+    assert_eq!(numbers_of(&world.until_effects(3).await, "a"), [0, 1, 2]);
+    reader.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_now_behind_what_fails_for_good_is_tried_again_and_not_put_aside() {
+    let world = World::start().await;
+    let orders = Arc::new(Orders::default());
+    orders.set(2, Fault::Permanent);
+    orders.set(4, Fault::Transient);
+    world.send("notes", None, (0..6).map(|number| Raw::note("a", number)).collect()).await;
+    let reader = world.member("one", &orders);
+    eventually("those before it are done", async || world.effects().await.len() == 3).await;
+    eventually("it is tried again", async || orders.refused() > 6).await;
+    let dead = world.settings.dead_letter_topic("notes", "reader");
+    assert!(world.everything_in(&dead).await.is_empty());
+    orders.mend(4);
+    assert_eq!(numbers_of(&world.until_effects(5).await, "a"), [0, 1, 3, 4, 5]);
+    eventually("the other is put aside", async || world.everything_in(&dead).await.len() == 1).await;
+    reader.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_stops_has_stored_how_far_it_came_in_every_partition() {
+    let world = World::start().await;
+    // Without an inbox, so that what is met again shows.
+    let first = world.forgetful_member("one", &Arc::default());
+    world.send("notes", None, (0..100).map(|number| Raw::note(&number.to_string(), number)).collect()).await;
+    world.until_effects(100).await;
+    first.stop().await;
+    let second = world.forgetful_member("two", &Arc::default());
+    world
+        .send("notes", None, (100..140).map(|number| Raw::note(&number.to_string(), number)).collect())
+        .await;
+    world.until_effects(140).await;
+    assert_eq!(world.effects_by("two").await, 40);
+    second.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_crashes_and_comes_back_changes_nothing() {
     let mut postgres = Postgres::start_private().await.unwrap();
     let world = World::with_own_database(&postgres).await;

@@ -1,7 +1,7 @@
 //! The messages of these tests, and a handler that writes each down, or fails as it is told to.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,6 +73,8 @@ pub enum Fault {
     Permanent,
     /// Nor does this, which shows before the transaction.
     PermanentBefore,
+    /// It passes, and shows before the transaction.
+    TransientBefore,
 }
 
 /// Handling failed as the test wanted it, or because of the database.
@@ -87,7 +89,7 @@ pub enum Failure {
 impl HandlerError for Failure {
     fn is_transient(&self) -> bool {
         match self {
-            Self::Fault(fault) => *fault == Fault::Transient,
+            Self::Fault(fault) => matches!(fault, Fault::Transient | Fault::TransientBefore),
             Self::Database(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| code.starts_with("57"))
             }
@@ -110,11 +112,18 @@ pub struct Orders {
     pub die_when_committed: AtomicBool,
     /// Whether a note is answered.
     pub answer: AtomicBool,
+    /// Most notes that were handled together.
+    pub batch_max: AtomicUsize,
 }
 
 impl Orders {
     pub fn set(&self, number: i64, fault: Fault) {
         self.faults.lock().unwrap().insert(number, fault);
+    }
+
+    /// Takes away the fault of one note.
+    pub fn mend(&self, number: i64) {
+        self.faults.lock().unwrap().remove(&number);
     }
 
     pub fn clear(&self) {
@@ -127,7 +136,7 @@ impl Orders {
 
     fn meet(&self, number: i64, before: bool) -> Result<(), Failure> {
         let Some(fault) = self.faults.lock().unwrap().get(&number).copied() else { return Ok(()) };
-        if before != (fault == Fault::PermanentBefore) {
+        if before != matches!(fault, Fault::PermanentBefore | Fault::TransientBefore) {
             return Ok(());
         }
         self.refused.fetch_add(1, Ordering::SeqCst);
@@ -159,6 +168,7 @@ impl<const ONCE: bool> Handler for Notebook<ONCE> {
         batch: &[&Known<Notes, ()>],
         said: &mut Said,
     ) -> Result<(), Failure> {
+        self.orders.batch_max.fetch_max(batch.len(), Ordering::SeqCst);
         for Known { event, cause, .. } in batch {
             said.add(cause, self.note_down(tx, event).await?);
         }

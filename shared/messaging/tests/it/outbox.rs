@@ -185,6 +185,17 @@ async fn a_message_that_kafka_would_refuse_is_refused_before_it_is_stored_and_ho
     let refused = outbox.append(&mut tx, &cause, vec![note("a", 1), of(950_000)]).await.unwrap_err();
     assert!(refused.to_string().contains("Kept is too large"), "{refused}");
     drop(tx);
+    // Key and subject count as well.
+    let (key, subject) = ("k".repeat(500_000), "s".repeat(500_000));
+    for large in [
+        Outgoing::new(&key, "s", &Kept { key: key.clone(), number: 1 }),
+        Outgoing::new("a", &subject, &Kept { key: key.clone(), number: 1 }),
+    ] {
+        let mut tx = conn.begin().await.unwrap();
+        let refused = outbox.append(&mut tx, &cause, vec![large]).await.unwrap_err();
+        assert!(refused.to_string().contains("Kept is too large"), "{refused}");
+    }
+    drop(conn);
 
     say(&outbox, vec![note("a", 1), of(890_000), note("a", 2)]).await;
     let relay = Worker::relay(outbox);

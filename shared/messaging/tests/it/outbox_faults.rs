@@ -10,6 +10,7 @@ use sqlx::Connection as _;
 use tokio::time::interval;
 use uuid::Uuid;
 
+use crate::consumer::metrics;
 use crate::notebook::note;
 use crate::outbox::{lock_holders, say};
 use crate::wire::notes;
@@ -125,6 +126,34 @@ async fn a_broker_that_is_away_for_a_while_loses_and_reorders_nothing() {
     world.until_outbox_is_empty().await;
     relay.stop().await;
     assert_published_in_order(&world, 1000).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_has_lost_its_lock_does_not_wait_for_brokers_and_tells_what_is_waiting() {
+    let world = World::with_own_broker().await;
+    let (outbox, metrics) = (world.outbox(), metrics().await);
+    world.kafka.down().await.unwrap();
+    let relay = Worker::relay(outbox.clone());
+    say(&outbox, (0..4711).map(|number| note("a", number)).collect()).await;
+    eventually("it has the lock", async || lock_holders(&world).await.len() == 1).await;
+    let holder = lock_holders(&world).await[0];
+    // It waits for acknowledgements by then, for two minutes if need be.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let cut = sqlx::query("select pg_terminate_backend($1)").bind(holder);
+    cut.execute(&world.pool).await.unwrap();
+    eventually("it has the lock again", async || {
+        lock_holders(&world).await.first().is_some_and(|pid| *pid != holder)
+    })
+    .await;
+    eventually("it tells what is waiting", async || {
+        metrics.render().contains("messaging_outbox_messages 4711")
+    })
+    .await;
+    world.kafka.up().await.unwrap();
+    world.until_outbox_is_empty().await;
+    relay.stop().await;
+    assert_published_in_order(&world, 4711).await;
     world.stop().await;
 }
 

@@ -90,6 +90,29 @@ async fn partitions_that_go_and_come_back_around_a_failure_are_read_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_gone_to_another_member_is_not_tried_again_here() {
+    let world = World::start().await;
+    let orders = Arc::new(Orders::default());
+    for number in 0..64 {
+        orders.set(number, Fault::Transient);
+    }
+    // Without an inbox, so that what both handle has two effects.
+    let first = world.forgetful_member("one", &orders);
+    world.send("notes", None, spread(0, 64)).await;
+    eventually("the first tries again", async || orders.refused() > 2).await;
+    let second = world.forgetful_member("two", &Arc::default());
+    eventually("the second works", async || world.effects_by("two").await > 0).await;
+    let refused = orders.refused();
+    eventually("the first knows", async || orders.refused() > refused + 2).await;
+    orders.clear();
+    assert_in_order(&world.until_effects(64).await, 64);
+    first.stop().await;
+    second.stop().await;
+    assert_eq!(world.effects().await.len(), 64);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn partitions_that_come_while_a_member_tries_again_wait_with_the_others() {
     let world = World::start().await;
     let (in_trouble, healthy) = (Arc::new(Orders::default()), Arc::new(Orders::default()));

@@ -1,6 +1,7 @@
 //! Reading a topic from its beginning, and again what has come since.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use messaging::{Event, Replay};
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -75,8 +76,28 @@ async fn a_replay_passes_over_what_it_is_not_interested_in_also_at_the_end() {
 async fn a_replay_of_a_topic_that_is_not_there_says_so() {
     let world = World::start().await;
     let mut replay: Replay<KeptNotes> = Replay::from_beginning(&world.settings, "nothing").unwrap();
+    let asked = Instant::now();
     let error = replay.up_to_now(|_| ()).await.unwrap_err().to_string();
     assert!(error.contains("there is no topic"), "{error}");
+    // That does not pass: nobody waits for it.
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_waits_for_a_partition_that_has_no_leader_yet() {
+    let world = World::with_own_broker().await;
+    let Some(broker) = world.kafka.in_memory() else { return world.stop().await };
+    let topic = world.settings.topic("kept");
+    world.send("kept", Some(2), vec![kept("a", 1)]).await;
+    broker.set_leader(&topic, 2, false).unwrap();
+    let mut replay = Replay::from_beginning(&world.settings, "kept").unwrap();
+    let give_back = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        broker.set_leader(&topic, 2, true).unwrap();
+    };
+    let (read, ()) = tokio::join!(read(&mut replay), give_back);
+    assert_eq!(read["a"], [1]);
     world.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Kafka as it is: messages of any form, sent and read without the help of the crate under test.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use messaging::Metadata;
@@ -108,7 +108,7 @@ impl World {
             let metadata = reader.fetch_metadata(Some(&topic), wait).unwrap();
             let (mut ends, mut list) = (HashMap::new(), TopicPartitionList::new());
             for partition in metadata.topics()[0].partitions() {
-                let (low, high) = reader.fetch_watermarks(&topic, partition.id(), wait).unwrap();
+                let (low, high) = extent(&reader, &topic, partition.id());
                 let from = if from_end { high } else { low };
                 list.add_partition_offset(&topic, partition.id(), Offset::Offset(from)).unwrap();
                 if high > from {
@@ -143,6 +143,18 @@ impl World {
         let (reader, ends) = self.reader(&self.settings.topic(topic), false).await;
         close(reader).await;
         ends.values().sum()
+    }
+}
+
+/// How far a partition reaches. One that has just been created needs a moment until its leader serves it. Blocks.
+fn extent(reader: &StreamConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match reader.fetch_watermarks(topic, partition, Duration::from_secs(20)) {
+            Ok(extent) => return extent,
+            Err(error) => assert!(Instant::now() < deadline, "{topic}/{partition}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -5,7 +5,9 @@ use sqlx::Connection as _;
 use store::Once;
 use store::billing::{self, Deposit, DepositRefusal, WithdrawError, Withdrawal};
 
-use crate::world::{Fresh, amount, balance, ledger, process, request, until_waiting, user, user_with};
+use crate::world::{
+    Fresh, amount, balance, connect, ledger, process, request, until_waiting, user, user_with,
+};
 
 /// Nobody's id.
 const NOBODY: UserId = UserId(1_000_000);
@@ -15,7 +17,7 @@ async fn an_order_is_charged_once_whoever_asks_and_a_refusal_stays() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(2).await;
     let user_id = user_with(&pool, 100).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let charge = |sum, order| Withdrawal { user_id, amount: amount(sum), order_id: Some(OrderId(order)) };
     let (first, refused) = (request(), request());
     assert_eq!(
@@ -43,7 +45,7 @@ async fn an_account_can_be_emptied_and_not_overdrawn_and_no_other_account_change
     let fresh = Fresh::start().await;
     let pool = fresh.billing(2).await;
     let (user_id, other) = (user_with(&pool, 100).await, user_with(&pool, 100).await);
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let take = |sum| Withdrawal { user_id, amount: amount(sum), order_id: None };
     let poor = Err(Refusal::InsufficientFunds);
     assert_eq!(billing::withdraw(&mut conn, request(), take(101)).await.unwrap(), Once::Done(poor));
@@ -67,7 +69,7 @@ async fn who_has_no_account_is_told_so_and_told_the_same_again() {
     let pool = fresh.billing(2).await;
     // Somebody else has one.
     user_with(&pool, 100).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let withdrawal = Withdrawal { user_id: NOBODY, amount: amount(1), order_id: Some(OrderId(1)) };
     let (key, unknown) = (request(), Err(Refusal::AccountNotFound));
     assert_eq!(billing::withdraw(&mut conn, key, withdrawal).await.unwrap(), Once::Done(unknown));
@@ -86,7 +88,7 @@ async fn a_deposit_is_made_once() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(2).await;
     let (user_id, other) = (user(&pool).await, user(&pool).await);
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let deposit = Deposit { user_id, amount: amount(90) };
     let key = request();
     assert_eq!(billing::deposit(&mut conn, key, deposit).await.unwrap(), Once::Done(Ok(Balance(90))));
@@ -107,7 +109,7 @@ async fn an_account_holds_what_a_json_number_can_and_what_overflows_may_be_tried
     let fresh = Fresh::start().await;
     let pool = fresh.billing(2).await;
     let user_id = user_with(&pool, Amount::MAX - 10).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let put = |sum| Deposit { user_id, amount: amount(sum) };
     let full = Once::Done(Ok(Balance(Amount::MAX)));
     let too_much = Once::Done(Err(DepositRefusal::BalanceOverflow));
@@ -131,12 +133,12 @@ async fn a_withdrawal_that_is_repeated_at_the_same_time_is_made_once() {
     let pool = fresh.billing(3).await;
     let user_id = user_with(&pool, 100).await;
     let (key, withdrawal) = (request(), Withdrawal { user_id, amount: amount(30), order_id: None });
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut first = conn.begin().await.unwrap();
     let done = billing::withdraw(&mut first, key, withdrawal).await.unwrap();
     assert_eq!(done, Once::Done(Ok(Balance(70))));
 
-    let mut second = pool.acquire().await.unwrap();
+    let mut second = connect(&pool).await;
     let waiting = process(&mut second).await;
     let repeat = tokio::spawn(async move { billing::withdraw(&mut second, key, withdrawal).await });
     until_waiting(&mut first, waiting).await;
@@ -154,12 +156,12 @@ async fn two_withdrawals_at_the_same_time_do_not_take_the_same_money() {
     let pool = fresh.billing(3).await;
     let user_id = user_with(&pool, 100).await;
     let withdrawal = Withdrawal { user_id, amount: amount(60), order_id: None };
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut first = conn.begin().await.unwrap();
     let done = billing::withdraw(&mut first, request(), withdrawal).await.unwrap();
     assert_eq!(done, Once::Done(Ok(Balance(40))));
 
-    let mut second = pool.acquire().await.unwrap();
+    let mut second = connect(&pool).await;
     let waiting = process(&mut second).await;
     let other = tokio::spawn(async move { billing::withdraw(&mut second, request(), withdrawal).await });
     until_waiting(&mut first, waiting).await;
@@ -176,11 +178,11 @@ async fn a_deposit_that_is_repeated_at_the_same_time_waits_and_is_told_the_same(
     let pool = fresh.billing(3).await;
     let user_id = user(&pool).await;
     let (key, deposit) = (request(), Deposit { user_id, amount: amount(30) });
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut first = conn.begin().await.unwrap();
     billing::deposit(&mut first, key, deposit).await.unwrap();
 
-    let mut second = pool.acquire().await.unwrap();
+    let mut second = connect(&pool).await;
     let waiting = process(&mut second).await;
     let repeat = tokio::spawn(async move { billing::deposit(&mut second, key, deposit).await });
     until_waiting(&mut first, waiting).await;

@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use store::billing::{self, Withdrawal};
 use store::{Once, Pool};
 
-use crate::world::{Fresh, amount, balance, ledger, request, user_with};
+use crate::world::{Fresh, amount, balance, connect, ledger, request, user_with};
 
 /// A withdrawal of `sum` for an order.
 fn charge(user_id: UserId, sum: i64, order: i64) -> (RequestId, Withdrawal) {
@@ -18,7 +18,7 @@ fn withdrawal(sum: i64, after: i64, order: i64) -> (String, i64, i64, Option<i64
 }
 
 async fn settle(pool: &Pool, batch: &[(RequestId, Withdrawal)]) -> Vec<Once<Result<Balance, Refusal>>> {
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(pool).await;
     let mut tx = conn.begin().await.unwrap();
     let outcomes = billing::withdraw_all(&mut tx, batch).await.unwrap();
     tx.commit().await.unwrap();
@@ -94,7 +94,7 @@ async fn an_account_that_covers_its_withdrawals_is_debited_once_for_all_of_them(
     let pool = fresh.billing(2).await;
     let (one, other) = (user_with(&pool, 100).await, user_with(&pool, 50).await);
     let batch = [charge(one, 60, 1), charge(other, 1, 2), charge(one, 40, 3)];
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut tx = conn.begin().await.unwrap();
     let before = debits(&mut tx).await;
     let outcomes = billing::withdraw_all(&mut tx, &batch).await.unwrap();
@@ -111,7 +111,7 @@ async fn an_order_that_was_charged_under_another_request_fails_its_batch() {
     let pool = fresh.billing(2).await;
     let user_id = user_with(&pool, 100).await;
     settle(&pool, &[charge(user_id, 30, 1)]).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut tx = conn.begin().await.unwrap();
     let batch = [charge(user_id, 10, 2), charge(user_id, 30, 1)];
     billing::withdraw_all(&mut tx, &batch).await.unwrap_err();

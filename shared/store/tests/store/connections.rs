@@ -97,13 +97,14 @@ async fn a_migration_waits_for_the_replica_that_is_at_it_longer_than_a_statement
     // As a migration that is not committed yet.
     sqlx::query("lock table billing._sqlx_migrations").execute(&mut *tx).await.unwrap();
     let second = pool(&fresh.databases.services["billing"], 1);
-    let waiting = process(&mut *second.acquire().await.unwrap()).await;
+    let waiting = process(&mut second.acquire().await.unwrap()).await;
     let past_the_limit = Duration::from_millis(u64::try_from(limit).unwrap() + 200);
     let first = async {
         until_waiting(&mut tx, waiting).await;
         tokio::time::sleep(past_the_limit).await;
         tx.commit().await.unwrap();
     };
-    tokio::join!(store::migrate(&second, &billing::migrations()), first).0.unwrap();
+    let tables = billing::migrations();
+    tokio::join!(store::migrate(&second, &tables), first).0.unwrap();
     fresh.stop().await;
 }

@@ -6,7 +6,7 @@ use domain::{OrderId, UserId};
 use store::Once;
 use store::notification::{self, EmailQueue, NewEmail};
 
-use crate::world::{Fresh, read_as_they_lie, request};
+use crate::world::{Fresh, connect, read_as_they_lie, request};
 
 /// An email to a user, about an order or not.
 pub fn email(user: i64, order_id: Option<i64>) -> NewEmail {
@@ -24,7 +24,7 @@ pub fn email(user: i64, order_id: Option<i64>) -> NewEmail {
 async fn an_email_is_stored_as_told_and_listed_for_its_user_oldest_first() {
     let fresh = Fresh::start().await;
     let pool = fresh.emails(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let about = NewEmail { title: "t".to_owned(), message: "text".to_owned(), ..email(1, Some(7)) };
     let Once::Done(first) = notification::enqueue(&mut conn, request(), about).await.unwrap() else {
         panic!("it is new")
@@ -58,7 +58,7 @@ async fn an_email_is_stored_as_told_and_listed_for_its_user_oldest_first() {
 async fn an_order_gets_one_email_whatever_the_request_and_the_address() {
     let fresh = Fresh::start().await;
     let pool = fresh.emails(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let about = email(1, Some(7));
     let stored = notification::enqueue(&mut conn, request(), about.clone()).await.unwrap();
     let Once::Done(id) = stored else { panic!("{stored:?}") };
@@ -83,7 +83,7 @@ async fn an_order_gets_one_email_whatever_the_request_and_the_address() {
 async fn a_request_gets_one_email_and_other_content_is_told() {
     let fresh = Fresh::start().await;
     let pool = fresh.emails(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let (key, first) = (request(), email(1, None));
     let stored = notification::enqueue(&mut conn, key, first.clone()).await.unwrap();
     let Once::Done(id) = stored else { panic!("{stored:?}") };
@@ -115,7 +115,7 @@ async fn a_request_gets_one_email_and_other_content_is_told() {
 async fn a_batch_of_emails_is_answered_in_its_order() {
     let fresh = Fresh::start().await;
     let pool = fresh.emails(2).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     assert_eq!(notification::enqueue_all(&mut conn, &[]).await.unwrap(), []);
     let known = (request(), email(1, Some(1)));
     let stored = notification::enqueue(&mut conn, known.0, known.1.clone()).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_batch_of_emails_is_answered_in_its_order() {
         panic!("{outcomes:?}")
     };
     assert_eq!((*first, again), (id, second));
-    let of = async |user| notification::list(&mut pool.acquire().await.unwrap(), UserId(user)).await.unwrap();
+    let of = async |user| notification::list(&mut connect(&pool).await, UserId(user)).await.unwrap();
     assert_eq!((of(2).await[0].id, of(3).await[0].id), (*second, *third));
 
     let queue = EmailQueue(pool.clone());

@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use store::Once;
 use store::order::{self, NewOrder, Order};
 
-use crate::world::{Fresh, amount, read_as_they_lie, request};
+use crate::world::{Fresh, amount, connect, read_as_they_lie, request};
 
 fn new_order(user: i64, price: i64) -> NewOrder {
     NewOrder { request: request(), user: UserId(user), price: amount(price), user_version: None }
@@ -21,7 +21,7 @@ async fn create(conn: &mut PgConnection, new: NewOrder) -> Order {
 async fn an_order_is_stored_as_asked_and_pending() {
     let fresh = Fresh::start().await;
     let pool = fresh.orders(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let new = NewOrder { user_version: Some(7), ..new_order(3, 90) };
     let order = create(&mut conn, new).await;
     assert_eq!((order.request_id, order.user_id, order.price), (new.request, new.user, new.price));
@@ -45,7 +45,7 @@ async fn an_order_is_stored_as_asked_and_pending() {
 async fn the_same_request_finds_its_order_and_other_content_is_told() {
     let fresh = Fresh::start().await;
     let pool = fresh.orders(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let new = new_order(3, 90);
     let order = create(&mut conn, new).await;
     assert_eq!(order::create(&mut conn, new).await.unwrap(), Once::Repeated(order.clone()));
@@ -64,7 +64,7 @@ async fn the_same_request_finds_its_order_and_other_content_is_told() {
 async fn a_batch_of_orders_is_answered_in_its_order() {
     let fresh = Fresh::start().await;
     let pool = fresh.orders(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     assert_eq!(order::create_all(&mut conn, &[]).await.unwrap(), []);
     let known = new_order(1, 10);
     let stored = create(&mut conn, known).await;
@@ -86,7 +86,7 @@ async fn a_batch_of_orders_is_answered_in_its_order() {
 async fn a_terminal_status_never_changes() {
     let fresh = Fresh::start().await;
     let pool = fresh.orders(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let (one, other) = (create(&mut conn, new_order(1, 10)).await, create(&mut conn, new_order(1, 10)).await);
     let paid = order::settle(&mut conn, one.id, Settlement::Paid).await.unwrap().unwrap();
     assert_eq!((paid.status, paid.reason, paid.version), (OrderStatus::Paid, None, 2));
@@ -110,7 +110,7 @@ async fn a_terminal_status_never_changes() {
 async fn a_batch_settles_each_pending_order_as_decided_and_tells_no_other() {
     let fresh = Fresh::start().await;
     let pool = fresh.orders(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     assert!(order::settle_all(&mut conn, &[]).await.unwrap().is_empty());
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -135,7 +135,7 @@ async fn a_batch_settles_each_pending_order_as_decided_and_tells_no_other() {
 async fn pages_go_on_where_the_last_one_ended() {
     let fresh = Fresh::start().await;
     let pool = fresh.orders(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut requests: Vec<RequestId> = Vec::new();
     for user in [1, 2, 1, 2, 1] {
         requests.push(create(&mut conn, new_order(user, 10)).await.request_id);

@@ -9,13 +9,13 @@ use store::notification::{self, EmailQueue, NewEmail};
 use store::{Once, Pool};
 
 use crate::emails::email;
-use crate::world::{Fresh, request};
+use crate::world::{Fresh, connect, request};
 
 /// Long enough for a test.
 const LEASE: Duration = Duration::from_mins(1);
 
 async fn queue_of(pool: &Pool, emails: i64) -> EmailQueue {
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(pool).await;
     for order in 0..emails {
         notification::enqueue(&mut conn, request(), email(1, Some(order))).await.unwrap();
     }
@@ -30,7 +30,7 @@ async fn rows(pool: &Pool) -> Vec<(String, i32, i32, Option<String>, bool, f64)>
                 extract(epoch from due_at - now())::float8
          from emails order by id",
     )
-    .fetch_all(&mut *pool.acquire().await.unwrap())
+    .fetch_all(&mut *connect(pool).await)
     .await
     .unwrap()
 }
@@ -51,7 +51,7 @@ async fn an_order_gets_one_email_and_a_claim_that_ran_out_cannot_record() {
         order_id: Some(OrderId(7)),
         traceparent: None,
     };
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let stored = notification::enqueue(&mut conn, request(), email.clone()).await.unwrap();
     let Once::Done(id) = stored else { panic!("{stored:?}") };
     assert_eq!(notification::enqueue(&mut conn, request(), email.clone()).await.unwrap(), Once::Repeated(id));
@@ -83,7 +83,7 @@ async fn what_is_claimed_is_the_longest_due_and_nobody_elses_while_the_lease_las
         "update emails set due_at = now() - interval '1 hour' where order_id = 1;
          update emails set due_at = now() + interval '1 hour' where order_id = 3",
     )
-    .execute(&mut *pool.acquire().await.unwrap())
+    .execute(&mut *connect(&pool).await)
     .await
     .unwrap();
     let first = queue.claim(1, LEASE).await.unwrap();
@@ -105,7 +105,7 @@ async fn two_workers_claim_different_emails_instead_of_waiting_for_each_other() 
     let fresh = Fresh::start().await;
     let pool = fresh.emails(3).await;
     let queue = queue_of(&pool, 2).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut tx = conn.begin().await.unwrap();
     // As a claim does that is not committed yet.
     sqlx::query("select from emails where id = 1 for update").execute(&mut *tx).await.unwrap();
@@ -123,7 +123,7 @@ async fn each_verdict_leaves_what_the_next_attempt_needs() {
     let claimed = queue.claim(10, LEASE).await.unwrap();
     let retry = |maybe_delivered| Verdict::Retry {
         reason: "451".to_owned(),
-        after: Duration::from_secs(600),
+        after: Duration::from_mins(10),
         maybe_delivered,
     };
     let verdicts = [

@@ -5,14 +5,14 @@ use serde_json::json;
 use sqlx::Connection as _;
 use store::billing::{self, Deposit, FinishedRequest, Withdrawal};
 
-use crate::world::{Fresh, amount, registration, request, user_with};
+use crate::world::{Fresh, amount, connect, registration, request, user_with};
 
 #[tokio::test]
 async fn a_request_is_found_with_what_it_asked_for_and_how_it_ended() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(2).await;
     let user_id = user_with(&pool, 100).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let keys: [RequestId; 5] = std::array::from_fn(|_| request());
     let take = |sum, order_id| Withdrawal { user_id, amount: amount(sum), order_id };
     let registered = billing::register(&mut conn, keys[0], &registration(), "hash").await.unwrap();
@@ -41,7 +41,7 @@ async fn a_request_is_found_with_what_it_asked_for_and_how_it_ended() {
 async fn a_request_that_is_unknown_or_has_not_ended_is_not_found() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let (unknown, begun) = (request(), request());
     let mut tx = conn.begin().await.unwrap();
     // As it is while its transaction runs.

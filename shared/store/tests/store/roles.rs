@@ -1,6 +1,7 @@
 //! Who may see what, and that nothing is left of a database that is dropped.
 
 use sqlx::Connection as _;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use store::Pool;
 use store::provision::{self, SCHEMAS};
@@ -42,7 +43,8 @@ async fn a_role_reaches_no_other_database_and_the_auditor_sees_every_session() {
         let mut elsewhere = role.clone();
         elsewhere.set_path(&other.databases.name);
         let error = PgConnection::connect(elsewhere.as_str()).await.expect_err("it is another's");
-        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"));
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        assert_eq!(code.as_deref(), Some("42501"));
     }
     let billing = fresh.billing(1).await;
     let auditor = pool(&fresh.databases.auditor, 1);

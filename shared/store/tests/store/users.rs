@@ -5,7 +5,9 @@ use sqlx::Connection as _;
 use store::Once;
 use store::billing::{self, UpdateRefusal, User};
 
-use crate::world::{Fresh, process, registration, registration_of, request, until_waiting, user, user_with};
+use crate::world::{
+    Fresh, connect, process, registration, registration_of, request, until_waiting, user, user_with,
+};
 
 fn profile(first: Option<&str>, last: Option<&str>, email: &str, phone: Option<&str>) -> Profile {
     Profile {
@@ -32,7 +34,7 @@ fn told(user: &User) -> (&str, [Option<&str>; 2], &str, Option<&str>, Balance, i
 async fn a_user_is_stored_as_registered_with_an_empty_account() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let registration = Registration {
         username: "ann".parse().unwrap(),
         profile: profile(Some("Ann"), Some("Petrova"), "ann@example.org", Some("+7 495 000-00-00")),
@@ -63,7 +65,7 @@ async fn a_user_is_stored_as_registered_with_an_empty_account() {
 async fn a_name_and_an_address_are_taken_without_regard_to_case_and_the_refusal_stays() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(1).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let first = registration_of("Ann", "Ann@example.org");
     billing::register(&mut conn, request(), &first, "hash").await.unwrap();
     for (username, email, refusal) in [
@@ -90,7 +92,7 @@ async fn a_profile_is_replaced_as_a_whole_and_its_version_raised() {
     // Each has an account of its own.
     let (other, id) = (user_with(&pool, 50).await, user_with(&pool, 20).await);
     user_with(&pool, 30).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let username = billing::find_user(&mut conn, id).await.unwrap().unwrap().username;
     let full = profile(Some("Ann"), Some("Petrova"), "ann@example.org", Some("1"));
     let updated = billing::update_profile(&mut conn, id, &full, None).await.unwrap().unwrap();
@@ -116,7 +118,7 @@ async fn only_the_version_that_was_seen_is_replaced_and_nobody_elses_address_is_
     let fresh = Fresh::start().await;
     let pool = fresh.billing(2).await;
     let id = user(&pool).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let taken = registration();
     billing::register(&mut conn, request(), &taken, "hash").await.unwrap();
     let free = profile(None, None, "ann@example.org", None);
@@ -144,13 +146,13 @@ async fn a_locked_profile_waits_for_its_change_which_may_fail_for_that() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(3).await;
     let (id, bystander) = (user(&pool).await, user(&pool).await);
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(&pool).await;
     let mut tx = conn.begin().await.unwrap();
     assert!(billing::lock_user(&mut tx, UserId(1_000_000)).await.unwrap().is_none());
     assert_eq!(billing::lock_user(&mut tx, id).await.unwrap().unwrap().version, 1);
 
     // Nobody else has to wait.
-    let mut impatient = pool.acquire().await.unwrap();
+    let mut impatient = connect(&pool).await;
     let other = profile(None, None, "bob@example.org", None);
     billing::update_profile(&mut impatient, bystander, &other, None).await.unwrap().unwrap();
 
@@ -158,7 +160,7 @@ async fn a_locked_profile_waits_for_its_change_which_may_fail_for_that() {
     sqlx::query("set statement_timeout = '50ms'").execute(&mut *impatient).await.unwrap();
     // That is neither a refusal nor a version.
     billing::update_profile(&mut impatient, id, &new, None).await.unwrap_err();
-    sqlx::query("reset statement_timeout").execute(&mut *impatient).await.unwrap();
+    sqlx::query("set statement_timeout = '30s'").execute(&mut *impatient).await.unwrap();
 
     let waiting = process(&mut impatient).await;
     let update = tokio::spawn(async move { billing::update_profile(&mut impatient, id, &new, None).await });

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use database::Connection;
 use domain::{Amount, Balance, Profile, Registration, RequestId, UserId};
 use sandbox::Postgres;
 use sqlx::Connection as _;
@@ -14,7 +15,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// For everything that is expected to happen. Only a failure takes that long.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Ends with this process.
 static SERVER: OnceCell<Postgres> = OnceCell::const_new();
@@ -35,6 +36,7 @@ impl Fresh {
     /// Billing's tables, and a pool of `connections` to them.
     pub async fn billing(&self, connections: u32) -> Pool {
         let pool = pool(&self.databases.services["billing"], connections);
+        drop(connect(&pool).await);
         store::migrate(&pool, &billing::migrations()).await.unwrap();
         pool
     }
@@ -42,6 +44,7 @@ impl Fresh {
     /// The order service's.
     pub async fn orders(&self, connections: u32) -> Pool {
         let pool = pool(&self.databases.services["order"], connections);
+        drop(connect(&pool).await);
         store::migrate(&pool, &store::order::migrations()).await.unwrap();
         pool
     }
@@ -49,6 +52,7 @@ impl Fresh {
     /// The notification service's.
     pub async fn emails(&self, connections: u32) -> Pool {
         let pool = pool(&self.databases.services["notification"], connections);
+        drop(connect(&pool).await);
         store::migrate(&pool, &store::notification::migrations()).await.unwrap();
         pool
     }
@@ -83,6 +87,22 @@ pub fn pool(url: &url::Url, connections: u32) -> Pool {
     Settings::parse_from(arguments).database.pool("test").unwrap()
 }
 
+/// A connection of the pool, however long a busy machine takes to open it, and on which a statement may wait as long as the test
+/// does.
+pub async fn connect(pool: &Pool) -> Connection {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match pool.acquire().await {
+            Err(sqlx::Error::PoolTimedOut) if Instant::now() < deadline => {}
+            acquired => {
+                let mut connection = acquired.unwrap();
+                sqlx::query("set statement_timeout = '30s'").execute(&mut *connection).await.unwrap();
+                return connection;
+            }
+        }
+    }
+}
+
 pub fn request() -> RequestId {
     RequestId(Uuid::new_v4())
 }
@@ -103,7 +123,7 @@ pub fn registration_of(username: &str, email: &str) -> Registration {
 }
 
 pub async fn user(pool: &Pool) -> UserId {
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(pool).await;
     let registered = billing::register(&mut conn, request(), &registration(), "hash").await.unwrap();
     let Once::Done(Ok(user_id)) = registered else { panic!("{registered:?}") };
     user_id
@@ -112,7 +132,7 @@ pub async fn user(pool: &Pool) -> UserId {
 /// A user whose account holds `minor_units`.
 pub async fn user_with(pool: &Pool, minor_units: i64) -> UserId {
     let user_id = user(pool).await;
-    let mut conn = pool.acquire().await.unwrap();
+    let mut conn = connect(pool).await;
     let deposit = Deposit { user_id, amount: amount(minor_units) };
     let deposited = billing::deposit(&mut conn, request(), deposit).await.unwrap();
     assert_eq!(deposited, Once::Done(Ok(Balance(minor_units))));
@@ -121,14 +141,14 @@ pub async fn user_with(pool: &Pool, minor_units: i64) -> UserId {
 
 /// What the user's account holds.
 pub async fn balance(pool: &Pool, user: UserId) -> Balance {
-    billing::find_user(&mut pool.acquire().await.unwrap(), user).await.unwrap().unwrap().balance
+    billing::find_user(&mut connect(pool).await, user).await.unwrap().unwrap().balance
 }
 
 /// The user's ledger, oldest first: kind, amount, balance after it, order.
 pub async fn ledger(pool: &Pool, user: UserId) -> Vec<(String, i64, i64, Option<i64>)> {
     sqlx::query_as("select kind, amount, balance_after, order_id from ledger where user_id = $1 order by id")
         .bind(user)
-        .fetch_all(&mut *pool.acquire().await.unwrap())
+        .fetch_all(&mut *connect(pool).await)
         .await
         .unwrap()
 }
