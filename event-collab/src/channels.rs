@@ -1,8 +1,9 @@
-//! Who says what to whom in this style: the AsyncAPI document of each service.
+//! Who says what to whom in this style: its topics, and the AsyncAPI document of each service.
 //!
 //! What a service hears is what its consumers handle. What it says is declared here, and checked against what really passes.
 
 use messaging::asyncapi::{self, MessageType, Party};
+use messaging::{Incoming as _, Topology};
 use serde_json::Value;
 
 use crate::messages::{
@@ -15,6 +16,18 @@ use crate::{billing, gateway, notification, order, replication};
 const USER: &str = "The user's id.";
 /// The key while there is no user yet.
 const USERNAME: &str = "The username as requested: there is no id yet.";
+
+/// The topics of the style, and who reads them. `users` keeps everything, so that a replica can be rebuilt.
+pub fn topology() -> Topology {
+    let consumers = vec![
+        ("order", order::Incoming::topics()),
+        ("order-users", replication::Incoming::topics()),
+        ("billing", billing::Incoming::topics()),
+        ("notification", notification::Incoming::topics()),
+        ("notification-users", replication::Incoming::topics()),
+    ];
+    Topology { kept: vec!["users"], passing: vec!["billing", "orders"], consumers }
+}
 
 /// The AsyncAPI document of each service.
 pub fn async_documents() -> Vec<(&'static str, Value)> {
@@ -39,5 +52,5 @@ pub fn async_documents() -> Vec<(&'static str, Value)> {
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification")
         .hears::<replication::Incoming>("notification-users");
-    asyncapi::documents("event-collab", &crate::topology(), &[gateway, order, billing, notification])
+    asyncapi::documents("event-collab", &topology(), &[gateway, order, billing, notification])
 }

@@ -6,10 +6,10 @@
 
 use api::docs::document;
 use api::gateway::Peers;
-pub use channels::async_documents;
+pub use channels::{async_documents, topology};
 use clap::Subcommand;
 use futures_util::future::BoxFuture;
-use messaging::{Incoming as _, TopicCommand, Topology};
+use messaging::TopicCommand;
 use service::{ConsumerSettings, GatewaySettings};
 use utoipa::openapi::OpenApi;
 
@@ -54,18 +54,6 @@ pub fn run(service: Service) -> BoxFuture<'static, anyhow::Result<()>> {
         Service::Topics(command) => Box::pin(command.run(topology())),
         Service::RebuildReplica(settings) => Box::pin(replication::rebuild(settings)),
     }
-}
-
-/// The topics of the style, and who reads them. `users` keeps everything, so that a replica can be rebuilt.
-pub fn topology() -> Topology {
-    let consumers = vec![
-        ("order", order::Incoming::topics()),
-        ("order-users", replication::Incoming::topics()),
-        ("billing", billing::Incoming::topics()),
-        ("notification", notification::Incoming::topics()),
-        ("notification-users", replication::Incoming::topics()),
-    ];
-    Topology { kept: vec!["users"], passing: vec!["billing", "orders"], consumers }
 }
 
 /// The OpenAPI document of each service.

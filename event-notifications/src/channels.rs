@@ -1,8 +1,9 @@
-//! Who says what to whom in this style: the AsyncAPI document of each service.
+//! Who says what to whom in this style: its topics, and the AsyncAPI document of each service.
 //!
 //! What a service hears is what its consumer handles. What it says is declared here, and checked against what really passes.
 
 use messaging::asyncapi::{self, MessageType, Party};
+use messaging::{Incoming as _, Topology};
 use serde_json::Value;
 
 use crate::messages::{
@@ -13,6 +14,16 @@ use crate::{billing, gateway, notification, order};
 
 /// The key of most messages: what concerns one user stays in order.
 const USER: &str = "The user's id.";
+
+/// The topics of the style, and who reads them.
+pub fn topology() -> Topology {
+    let consumers = vec![
+        ("order", order::Incoming::topics()),
+        ("billing", billing::Incoming::topics()),
+        ("notification", notification::Incoming::topics()),
+    ];
+    Topology { kept: Vec::new(), passing: vec!["billing", "orders", "users"], consumers }
+}
 
 /// The AsyncAPI document of each service.
 pub fn async_documents() -> Vec<(&'static str, Value)> {
@@ -36,5 +47,5 @@ pub fn async_documents() -> Vec<(&'static str, Value)> {
         .hears::<billing::Incoming>("billing");
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification");
-    asyncapi::documents("event-notifications", &crate::topology(), &[gateway, order, billing, notification])
+    asyncapi::documents("event-notifications", &topology(), &[gateway, order, billing, notification])
 }

@@ -6,10 +6,10 @@
 
 use api::docs::document;
 use api::gateway::Peers;
-pub use channels::async_documents;
+pub use channels::{async_documents, topology};
 use clap::Subcommand;
 use futures_util::future::BoxFuture;
-use messaging::{Incoming as _, TopicCommand, Topology};
+use messaging::TopicCommand;
 use service::GatewaySettings;
 use utoipa::openapi::OpenApi;
 
@@ -49,16 +49,6 @@ pub fn run(service: Service) -> BoxFuture<'static, anyhow::Result<()>> {
         Service::Notification(settings) => Box::pin(notification::run(settings)),
         Service::Topics(command) => Box::pin(command.run(topology())),
     }
-}
-
-/// The topics of the style, and who reads them.
-pub fn topology() -> Topology {
-    let consumers = vec![
-        ("order", order::Incoming::topics()),
-        ("billing", billing::Incoming::topics()),
-        ("notification", notification::Incoming::topics()),
-    ];
-    Topology { kept: Vec::new(), passing: vec!["billing", "orders", "users"], consumers }
 }
 
 /// The OpenAPI document of each service.

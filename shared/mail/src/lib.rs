@@ -20,6 +20,7 @@
 //! [RFC 1047]: https://www.rfc-editor.org/rfc/rfc1047
 
 mod address;
+mod delivery;
 mod final_dot;
 mod letter;
 mod queue;
@@ -30,10 +31,11 @@ mod smtp;
 mod trace;
 mod worker;
 
+pub use delivery::Delivery;
 pub use queue::{Queue, QueuedEmail, Verdict};
 pub use server::ConfigError;
 pub use session::Timeouts;
 pub use settings::{MailSettings, Settings};
-pub use smtp::{Delivery, Mailer};
+pub use smtp::Mailer;
 pub use trace::traceparent;
 pub use worker::{DeliverError, deliver_due, run};

@@ -7,6 +7,7 @@ use lettre::message::Mailbox;
 use tracing::Instrument as _;
 
 use crate::address::on_the_wire;
+use crate::delivery::Delivery;
 use crate::letter::Letter;
 use crate::server::{ConfigError, Server};
 use crate::session::{Session, StepError, Timeouts};
@@ -14,28 +15,6 @@ use crate::{QueuedEmail, trace};
 
 /// A server's reply can be 100 kB long; a reason need not be.
 const REASON_CHARS_MAX: usize = 300;
-
-/// What is known about an email after one attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// The server took responsibility for it.
-    Accepted,
-    /// It will not be accepted however often it is sent.
-    Refused {
-        /// For the operator.
-        reason: String,
-    },
-    /// It was certainly not delivered and may be tried again.
-    Deferred {
-        /// For the operator.
-        reason: String,
-    },
-    /// The server asked for its content and the reply to that is missing: delivered or not, nobody knows.
-    Unknown {
-        /// For the operator.
-        reason: String,
-    },
-}
 
 /// How far an attempt got; decides what its failure means.
 #[derive(Clone, Copy)]

@@ -7,8 +7,9 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::delivery::Delivery;
+use crate::queue::QueuedEmail;
 use crate::server::Server;
-use crate::{Delivery, QueuedEmail};
 
 /// The trace context of what is done right now, as a `traceparent`, to be stored with an email; `None` without a tracer.
 pub fn traceparent() -> Option<String> {

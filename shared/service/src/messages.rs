@@ -9,7 +9,7 @@ use sqlx::migrate::Migrator;
 use store::DatabaseSettings;
 use web::{BrowserSettings, ClientSettings};
 
-use crate::{Service, ServiceSettings};
+use crate::life::{Service, ServiceSettings};
 
 /// Settings of a service that consumes messages.
 #[derive(Clone, Debug, Args)]
