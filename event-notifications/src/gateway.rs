@@ -41,8 +41,8 @@ pub(crate) struct Gateway {
 
 /// The routes that travel as messages.
 pub(crate) fn own_routes() -> OpenApiRouter<Gateway> {
-    docs::documented("event-notifications", "gateway", "The one address clients know.")
-        .merge(api::asked::routes(post(create_user), post(deposit), post(create_order)))
+    let asked = api::asked::routes(post(create_user), post(deposit), post(create_order));
+    docs::documented("event-notifications", "gateway", "The one address clients know.").merge(asked)
 }
 
 /// Registers a user and opens an account that holds 0.
