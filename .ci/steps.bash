@@ -138,7 +138,7 @@ end_all() {
 # When each step began, how long it took and what that is of the whole, and how long its processes had a core. What ran beside
 # others counts as much as they do: the shares come to more than the whole.
 print_table() {
-    local name cpu_s user system row='%-32s %-7s %7s %6s %6s %6s\n'
+    local name cpu_s user system row='%-36s %-7s %7s %6s %6s %6s\n'
     # shellcheck disable=SC2059
     {
         printf "\n$row" step '' 'from s' s share 'CPU s'
