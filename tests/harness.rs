@@ -1,10 +1,12 @@
-//! What every case stands on: a sandbox for the whole run, a fresh deployment for each case, and the checker at its end.
+//! What every case stands on: a sandbox for the whole run, a deployment that no other case has at the same time, and the checker
+//! at its end.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -17,15 +19,20 @@ use reqwest::Url;
 use sandbox::{Kafka, Postgres, ScratchDir, Smtp};
 use tokio::runtime::Runtime;
 
+use crate::shelf::Shelf;
+
 /// How long a system may take to come to rest at the end of a case.
 const REST_MAX: Duration = Duration::from_secs(30);
+
+/// Stands in front of the names of cases for which one broker is as good as another. CI leaves them out on Apache Kafka.
+const NO_BROKER: &str = "no broker";
 
 /// A case's outcome.
 pub type Outcome = anyhow::Result<()>;
 /// A case's body.
 pub type Body = for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
-/// A running style, for one case alone.
+/// A running style, for one case at a time.
 pub struct Stage {
     /// Which.
     pub style: &'static Style,
@@ -146,7 +153,7 @@ impl Suite {
     ) {
         for style in STYLES.iter().filter(|style| holds(&style.features)) {
             let name = format!("{}::{suite}::{name}", style.name);
-            self.trial(name, async move || {
+            self.of_style(style, name, async move || {
                 let setting = Setting { settings, ..Setting::default() };
                 on_stage(style, setting, async |stage| body(stage).await).await
             });
@@ -156,7 +163,7 @@ impl Suite {
     /// Registers `body` as [`case`](Self::case) does; what it leaves behind is broken on purpose, and not checked.
     pub fn broken_case(&mut self, suite: &str, name: &str, holds: fn(&Features) -> bool, body: Body) {
         for style in STYLES.iter().filter(|style| holds(&style.features)) {
-            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+            self.of_style(style, format!("{}::{suite}::{name}", style.name), async move || {
                 let mut stage = Stage::set(style, Setting::default()).await?;
                 let outcome = body(&mut stage).await;
                 stage.deployment.stop().await?;
@@ -173,7 +180,7 @@ impl Suite {
         body: impl AsyncFnOnce(&mut Stage, &Receiver) -> Outcome + Copy + Send + 'static,
     ) {
         for style in STYLES {
-            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+            self.of_style(style, format!("{}::{suite}::{name}", style.name), async move || {
                 let receiver = Receiver::start().await?;
                 let traces = Some(receiver.endpoint().clone());
                 let setting = Setting { traces, ..Setting::default() };
@@ -190,7 +197,7 @@ impl Suite {
         body: impl AsyncFnOnce(&mut Stage, &Kafka) -> Outcome + Copy + Send + 'static,
     ) {
         for style in STYLES.iter().filter(|style| style.features.has_messages()) {
-            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+            self.of_style(style, format!("{}::{suite}::{name}", style.name), async move || {
                 let kafka = Arc::new(Kafka::start_private().await?);
                 let setting = Setting { kafka: Some(Arc::clone(&kafka)), ..Setting::default() };
                 on_stage(style, setting, async |stage| body(stage, &kafka).await).await
@@ -206,7 +213,7 @@ impl Suite {
         body: impl AsyncFnOnce(&mut Stage, &mut Postgres) -> Outcome + Copy + Send + 'static,
     ) {
         for style in STYLES {
-            self.trial(format!("{}::{suite}::{name}", style.name), async move || {
+            self.of_style(style, format!("{}::{suite}::{name}", style.name), async move || {
                 let mut postgres = Postgres::start_private().await?;
                 let admin = postgres.admin_url().clone();
                 let setting = Setting { postgres: Some(admin), ..Setting::default() };
@@ -223,34 +230,110 @@ impl Suite {
         style: &'static Style,
         body: impl AsyncFnOnce(&mut Stage) -> Outcome + Send + 'static,
     ) {
-        self.trial(name, async move || on_stage(style, Setting::default(), body).await);
+        self.of_style(style, name, async move || on_stage(style, Setting::default(), body).await);
     }
 
-    /// Registers something that needs no deployment, or one of its own.
+    /// Registers `body` for one style, on a stage that others like it may have used before, and will use after it: it asks about
+    /// nothing but its own users, orders and keys, and leaves every service running as it was.
+    pub fn on_used_stage(
+        &mut self,
+        name: String,
+        style: &'static Style,
+        body: impl AsyncFnOnce(&mut Stage) -> Outcome + Send + 'static,
+    ) {
+        let shelf = &SHELVES[style.name];
+        shelf.expect_user();
+        self.add(Some(style), name, move || {
+            let mut used = shelf.take().map_or_else(|| UsedStage::set(style), Ok)?;
+            let outcome = used.runtime.block_on(play(&mut used.stage, body));
+            let leftover = if outcome.is_ok() { shelf.leave(used) } else { Some(used) };
+            leftover.map_or(Ok(()), |used| used.strike(outcome))
+        });
+    }
+
+    /// Registers something about a style that needs no deployment, or one of its own.
+    pub fn of_style(
+        &mut self,
+        style: &'static Style,
+        name: String,
+        body: impl AsyncFnOnce() -> Outcome + Send + 'static,
+    ) {
+        self.add(Some(style), name, move || Runtime::new()?.block_on(body()));
+    }
+
+    /// Registers something about no style in particular.
     pub fn trial(&mut self, name: String, body: impl AsyncFnOnce() -> Outcome + Send + 'static) {
-        self.trials.push(Trial::test(name, move || {
-            let runtime = Runtime::new()?;
-            runtime.block_on(body()).map_err(|error| Failed::from(format!("{error:?}")))
-        }));
+        self.add(None, name, move || Runtime::new()?.block_on(body()));
+    }
+
+    fn add(&mut self, style: Option<&Style>, name: String, body: impl FnOnce() -> Outcome + Send + 'static) {
+        let trial = Trial::test(name, move || body().map_err(|error| Failed::from(format!("{error:?}"))));
+        let kind = style.filter(|style| !has_broker(style)).map_or("", |_| NO_BROKER);
+        self.trials.push(trial.with_kind(kind));
     }
 
     /// Runs what `arguments` select. The sandbox ends with the process, by its watchdogs.
     pub fn run(self, arguments: &Arguments) -> Conclusion {
-        libtest_mimic::run(arguments, self.trials)
+        let mut conclusion = libtest_mimic::run(arguments, self.trials);
+        // Where cases were not selected, stages wait for them to the end.
+        for used in SHELVES.values().flat_map(Shelf::clear) {
+            if let Err(error) = used.strike(Ok(())) {
+                eprintln!("a stage that was used by many cases: {error:?}");
+                conclusion.num_failed += 1;
+            }
+        }
+        conclusion
     }
 }
 
-/// Sets the stage, plays `body`, and has the checker look at what is left.
+/// Whether services of `style` speak to a broker: a deployment has topics, or none.
+fn has_broker(style: &Style) -> bool {
+    let topology = (style.topology)();
+    !topology.kept.is_empty() || !topology.passing.is_empty()
+}
+
+/// Stages between two cases, by style.
+static SHELVES: LazyLock<BTreeMap<&'static str, Shelf<UsedStage>>> =
+    LazyLock::new(|| STYLES.iter().map(|style| (style.name, Shelf::new())).collect());
+
+/// A stage for more than one case, with the runtime to which its processes and connections belong.
+struct UsedStage {
+    stage: Stage,
+    runtime: Runtime,
+}
+
+impl UsedStage {
+    fn set(style: &'static Style) -> anyhow::Result<Self> {
+        let runtime = Runtime::new()?;
+        let stage = runtime.block_on(Stage::set(style, Setting::default()))?;
+        Ok(Self { stage, runtime })
+    }
+
+    fn strike(self, outcome: Outcome) -> Outcome {
+        let Self { runtime, stage } = self;
+        runtime.block_on(strike(stage, outcome))
+    }
+}
+
+/// Sets the stage for `body` alone.
 async fn on_stage(
     style: &'static Style,
     setting: Setting,
     body: impl AsyncFnOnce(&mut Stage) -> Outcome,
 ) -> Outcome {
     let mut stage = Stage::set(style, setting).await?;
-    let outcome = match body(&mut stage).await {
-        Ok(()) => stage.check_at_rest().await,
-        failed => failed,
-    };
+    let outcome = play(&mut stage, body).await;
+    strike(stage, outcome).await
+}
+
+/// Plays `body`, and has the checker look at what is left.
+async fn play(stage: &mut Stage, body: impl AsyncFnOnce(&mut Stage) -> Outcome) -> Outcome {
+    body(stage).await?;
+    stage.check_at_rest().await
+}
+
+/// Takes the stage down after what came of it.
+async fn strike(stage: Stage, outcome: Outcome) -> Outcome {
     let last_words = stage.deployment.last_words();
     let stopped = stage.deployment.stop().await;
     // What went wrong first comes first: it may be why the rest cannot be stopped.

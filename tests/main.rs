@@ -8,13 +8,18 @@ mod contract;
 mod faults;
 mod harness;
 mod scenario;
+mod shelf;
 mod wire;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
 use harness::Suite;
+
+/// How many cases keep a core busy: more, and they wait for it.
+const CASES_PER_CORE: usize = 4;
 
 fn main() -> ExitCode {
     // Services are child processes of whoever starts them, and of the same program: here, of this one.
@@ -22,8 +27,9 @@ fn main() -> ExitCode {
         return code;
     }
     let mut arguments = Arguments::from_args();
-    // Most cases wait for processes and disks, not for a core.
-    arguments.test_threads.get_or_insert(4);
+    // Cases wait for processes, disks and clocks most of the time, not for a core.
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(cores * CASES_PER_CORE);
     let mut suite = Suite::default();
     scenario::register(&mut suite);
     faults::register(&mut suite);

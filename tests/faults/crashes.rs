@@ -22,7 +22,7 @@ pub fn register(suite: &mut Suite) {
     for style in STYLES {
         for &(service, crash_point) in style.features.crash_points {
             let name = format!("{}::crashes::{}_dies_at_{crash_point}", style.name, service.name());
-            suite.staged(name, style, async move |stage| dies_at(stage, service, crash_point).await);
+            suite.on_used_stage(name, style, async move |stage| dies_at(stage, service, crash_point).await);
         }
     }
     cases!(
@@ -59,6 +59,8 @@ async fn dies_at(stage: &mut Stage, service: Service, crash_point: &str) -> Outc
         ("first", StatusCode::CREATED, "Order is paid"),
         ("second", StatusCode::PRECONDITION_FAILED, "Not enough money"),
     ] {
+        let key = format!("{key} of {} at {crash_point}", service.name());
+        let key = key.as_str();
         stage.deployment.arm(service, crash_point, "panic").await?;
         // Whatever it is: the client may hear of the crash or not.
         let heard = stage.api.order(user, 90, &[("idempotency-key", key), ("prefer", "wait=5")]).await;

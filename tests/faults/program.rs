@@ -19,17 +19,20 @@ use tokio::process::{Child, Command};
 use crate::harness::{Outcome, Suite};
 
 const SOON: Duration = Duration::from_secs(30);
-/// How long a sandbox may take to come up: four at a time may each start an Apache Kafka of their own.
+/// How long a sandbox may take to come up: many at a time may each start an Apache Kafka of their own.
 const UP_MAX: Duration = Duration::from_mins(3);
 
 pub fn register(suite: &mut Suite) {
     for style in STYLES {
         let name = style.name;
-        suite.trial(format!("{name}::program::up_says_ready_once_and_check_finds_it"), async || {
-            up_and_check(style).await
-        });
+        suite.of_style(
+            style,
+            format!("{name}::program::up_says_ready_once_and_check_finds_it"),
+            async move || up_and_check(style).await,
+        );
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
-            suite.trial(
+            suite.of_style(
+                style,
                 format!("{name}::program::up_leaves_nothing_behind_after_{signal}"),
                 async move || leaves_nothing_behind(style, signal).await,
             );
