@@ -141,7 +141,7 @@ pub async fn user_with(pool: &Pool, minor_units: i64) -> UserId {
 
 /// What the user's account holds.
 pub async fn balance(pool: &Pool, user: UserId) -> Balance {
-    billing::find_user(&mut connect(pool).await, user).await.unwrap().unwrap().balance
+    billing::find_user(&mut *connect(pool).await, user).await.unwrap().unwrap().balance
 }
 
 /// The user's ledger, oldest first: kind, amount, balance after it, order.
