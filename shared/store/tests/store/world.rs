@@ -36,7 +36,7 @@ impl Fresh {
     /// Billing's tables, and a pool of `connections` to them.
     pub async fn billing(&self, connections: u32) -> Pool {
         let pool = pool(&self.databases.billing, connections);
-        drop(connect(&pool).await);
+        connect(&pool).await.give_back();
         billing::migrate(&pool).await.unwrap();
         pool
     }
@@ -44,7 +44,7 @@ impl Fresh {
     /// The order service's.
     pub async fn orders(&self, connections: u32) -> Pool {
         let pool = pool(&self.databases.order, connections);
-        drop(connect(&pool).await);
+        connect(&pool).await.give_back();
         store::order::migrate(&pool).await.unwrap();
         pool
     }
@@ -52,7 +52,7 @@ impl Fresh {
     /// The notification service's.
     pub async fn emails(&self, connections: u32) -> Pool {
         let pool = pool(&self.databases.notification, connections);
-        drop(connect(&pool).await);
+        connect(&pool).await.give_back();
         store::notification::migrate(&pool).await.unwrap();
         pool
     }
