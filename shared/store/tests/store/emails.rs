@@ -130,7 +130,7 @@ async fn a_batch_of_emails_is_answered_in_its_order() {
         panic!("{outcomes:?}")
     };
     assert_eq!((*first, again), (id, second));
-    let of = async |user| notification::list(&mut connect(&pool).await, UserId(user)).await.unwrap();
+    let of = async |user| notification::list(&mut *connect(&pool).await, UserId(user)).await.unwrap();
     assert_eq!((of(2).await[0].id, of(3).await[0].id), (*second, *third));
 
     let queue = EmailQueue(pool.clone());

@@ -9,7 +9,7 @@ use sandbox::Postgres;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use store::billing::{self, Deposit};
-use store::provision::{self, Databases, SCHEMAS};
+use store::provision::{self, Databases};
 use store::{DatabaseSettings, Once, Pool};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -29,31 +29,31 @@ impl Fresh {
     pub async fn start() -> Self {
         let unique = Uuid::new_v4().simple().to_string();
         let databases =
-            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &SCHEMAS).await.unwrap();
+            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique).await.unwrap();
         Self { databases }
     }
 
     /// Billing's tables, and a pool of `connections` to them.
     pub async fn billing(&self, connections: u32) -> Pool {
-        let pool = pool(&self.databases.services["billing"], connections);
-        drop(connect(&pool).await);
-        store::migrate(&pool, &billing::migrations()).await.unwrap();
+        let pool = pool(&self.databases.billing, connections);
+        connect(&pool).await.give_back();
+        billing::migrate(&pool).await.unwrap();
         pool
     }
 
     /// The order service's.
     pub async fn orders(&self, connections: u32) -> Pool {
-        let pool = pool(&self.databases.services["order"], connections);
-        drop(connect(&pool).await);
-        store::migrate(&pool, &store::order::migrations()).await.unwrap();
+        let pool = pool(&self.databases.order, connections);
+        connect(&pool).await.give_back();
+        store::order::migrate(&pool).await.unwrap();
         pool
     }
 
     /// The notification service's.
     pub async fn emails(&self, connections: u32) -> Pool {
-        let pool = pool(&self.databases.services["notification"], connections);
-        drop(connect(&pool).await);
-        store::migrate(&pool, &store::notification::migrations()).await.unwrap();
+        let pool = pool(&self.databases.notification, connections);
+        connect(&pool).await.give_back();
+        store::notification::migrate(&pool).await.unwrap();
         pool
     }
 
@@ -141,7 +141,7 @@ pub async fn user_with(pool: &Pool, minor_units: i64) -> UserId {
 
 /// What the user's account holds.
 pub async fn balance(pool: &Pool, user: UserId) -> Balance {
-    billing::find_user(&mut connect(pool).await, user).await.unwrap().unwrap().balance
+    billing::find_user(&mut *connect(pool).await, user).await.unwrap().unwrap().balance
 }
 
 /// The user's ledger, oldest first: kind, amount, balance after it, order.
