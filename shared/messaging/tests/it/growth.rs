@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messaging::{Cause, Outcomes, Outgoing, Producer, Replay, ReplaySettings, Replayed, replay_dead_letters};
+use messaging::{
+    Cause, KafkaSettings, Outcomes, Outgoing, Producer, Replay, ReplaySettings, Replayed, replay_dead_letters,
+};
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::task::spawn_blocking;
@@ -64,7 +66,9 @@ fn assert_soon(what: &str, since: Instant) {
 async fn a_gateway_reads_new_partitions_from_their_beginning() {
     let world = World::start().await;
     let outcomes: Arc<Outcomes<Answers>> = Outcomes::new();
-    let reading = Worker::run(|shutdown| Arc::clone(&outcomes).read(world.settings.clone(), shutdown));
+    // Time enough for others to learn of a partition, and write to it, before this gateway does.
+    let settings = KafkaSettings { kafka_metadata_refresh_ms: 8000, ..world.settings.clone() };
+    let reading = Worker::run(|shutdown| Arc::clone(&outcomes).read(settings, shutdown));
     eventually("it reads", async || outcomes.is_reading()).await;
     let metadata = envelope("Answered");
     let mut waiting = outcomes.wait_for(metadata.correlation_id);
@@ -73,7 +77,6 @@ async fn a_gateway_reads_new_partitions_from_their_beginning() {
         return world.stop().await;
     }
     let grown = Instant::now();
-    // Before the gateway can know of it: others may have learnt of the partition first.
     let answer = |number| Raw::of("Answered", "a", format!("{{\"number\": {number}}}"));
     world.send("answers", Some(NEW), vec![answer(1).with(&metadata)]).await;
     let Answers::Answered(first) = timeout(SOON, waiting.next()).await.expect("an answer").message;
