@@ -29,31 +29,33 @@ impl Fresh {
     pub async fn start() -> Self {
         let unique = Uuid::new_v4().simple().to_string();
         let databases =
-            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique).await.unwrap();
+            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &provision::SCHEMAS)
+                .await
+                .unwrap();
         Self { databases }
     }
 
     /// Billing's tables, and a pool of `connections` to them.
     pub async fn billing(&self, connections: u32) -> Pool {
-        let pool = pool(&self.databases.billing, connections);
+        let pool = pool(&self.databases.services["billing"], connections);
         connect(&pool).await.give_back();
-        billing::migrate(&pool).await.unwrap();
+        store::migrate(&pool, &billing::migrations()).await.unwrap();
         pool
     }
 
     /// The order service's.
     pub async fn orders(&self, connections: u32) -> Pool {
-        let pool = pool(&self.databases.order, connections);
+        let pool = pool(&self.databases.services["order"], connections);
         connect(&pool).await.give_back();
-        store::order::migrate(&pool).await.unwrap();
+        store::migrate(&pool, &store::order::migrations()).await.unwrap();
         pool
     }
 
     /// The notification service's.
     pub async fn emails(&self, connections: u32) -> Pool {
-        let pool = pool(&self.databases.notification, connections);
+        let pool = pool(&self.databases.services["notification"], connections);
         connect(&pool).await.give_back();
-        store::notification::migrate(&pool).await.unwrap();
+        store::migrate(&pool, &store::notification::migrations()).await.unwrap();
         pool
     }
 
