@@ -158,7 +158,8 @@ pub async fn ledger(pool: &Pool, user: UserId) -> Vec<(String, i64, i64, Option<
 /// From here on, rows that a statement does not sort come in the order in which they lie in their table, and not in that of an
 /// index.
 pub async fn read_as_they_lie(conn: &mut PgConnection) {
-    sqlx::raw_sql("set enable_indexscan = off; set enable_bitmapscan = off").execute(conn).await.unwrap();
+    let plans = "set enable_indexscan = off; set enable_bitmapscan = off; set enable_seqscan = on";
+    sqlx::raw_sql(plans).execute(conn).await.unwrap();
 }
 
 /// The server process behind a connection.
