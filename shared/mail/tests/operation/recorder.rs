@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 /// Names of fields, and their values as they are shown.
@@ -28,7 +29,7 @@ impl Visit for Fields {
     }
 }
 
-/// For `tracing::subscriber::set_default`: the tests' runtimes are single-threaded.
+/// What was recorded in one thread: the tests' runtimes are single-threaded.
 #[derive(Clone, Default)]
 pub struct Recorder(Arc<Mutex<Recorded>>);
 
@@ -39,6 +40,16 @@ struct Recorded {
 }
 
 impl Recorder {
+    /// Records what this thread says, as long as the guard lives.
+    pub fn start() -> (Self, DefaultGuard) {
+        static SOMEBODY_WANTS_ALL: Once = Once::new();
+        // Where a span is first met in a thread that nobody listens to, it would be switched off for all that are just beginning.
+        SOMEBODY_WANTS_ALL.call_once(|| tracing::subscriber::set_global_default(Self::default()).unwrap());
+        let recorder = Self::default();
+        let guard = tracing::subscriber::set_default(recorder.clone());
+        (recorder, guard)
+    }
+
     /// Of each span of this name, its fields.
     pub fn spans(&self, name: &str) -> Vec<Fields> {
         let recorded = self.0.lock().unwrap();

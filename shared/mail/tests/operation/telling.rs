@@ -27,8 +27,7 @@ fn settings() -> Settings {
 
 #[tokio::test]
 async fn each_attempt_is_a_span_that_says_where_to_and_what_came_of_it() {
-    let recorder = Recorder::default();
-    let _guard = tracing::subscriber::set_default(recorder.clone());
+    let (recorder, _guard) = Recorder::start();
     let peer = Peer::start([
         (Step::Content, Act::Normal),
         (Step::Rcpt, Act::Normal),
@@ -57,8 +56,7 @@ async fn each_attempt_is_a_span_that_says_where_to_and_what_came_of_it() {
 
 #[tokio::test]
 async fn an_outage_of_the_queue_is_told_when_it_begins_and_when_it_ends() {
-    let recorder = Recorder::default();
-    let _guard = tracing::subscriber::set_default(recorder.clone());
+    let (recorder, _guard) = Recorder::start();
     let peer = Peer::start([]).await;
     let queue = MemoryQueue::with([email(1)]);
     queue.fail_next_claims(3);
@@ -80,8 +78,7 @@ async fn an_outage_of_the_queue_is_told_when_it_begins_and_when_it_ends() {
 
 #[tokio::test]
 async fn an_email_that_cannot_be_recorded_yet_is_told_once() {
-    let recorder = Recorder::default();
-    let _guard = tracing::subscriber::set_default(recorder.clone());
+    let (recorder, _guard) = Recorder::start();
     let peer = Peer::start([]).await;
     let queue = MemoryQueue::with([email(1)]);
     queue.fail_next_records(3);
