@@ -1,5 +1,6 @@
 //! What every gateway does the same way: pass requests on to their owner, and the owner's answer back.
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
@@ -226,7 +227,8 @@ fn answered(answer: Result<Answer, PeerError>, key: Option<&IdempotencyKey>) -> 
             headers.insert(name, value.clone());
         }
     }
-    Ok((answer.status, headers, answer.body).into_response())
+    // A body without a type stays one: 304 has neither.
+    Ok((answer.status, headers, Body::from(answer.body)).into_response())
 }
 
 fn path_and_query(parts: &Parts) -> String {
