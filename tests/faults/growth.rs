@@ -22,8 +22,9 @@ const GROWN: usize = 12;
 const SETTLED_AFTER: Duration = Duration::from_secs(12);
 /// How long orders come in after that.
 const WATCHED: Duration = Duration::from_secs(8);
-/// What an order takes then. Each takes milliseconds; one that meets a partition that nobody reads waits for longer than this.
-const NORMAL_MAX: Duration = Duration::from_secs(2);
+/// What an order takes then at most, on a machine that is busy with other cases. One that meets a partition that nobody reads takes
+/// its client's whole wait, 30 s.
+const NORMAL_MAX: Duration = Duration::from_secs(10);
 
 pub fn register(suite: &mut Suite) {
     suite.on_own_broker(
