@@ -4,6 +4,7 @@
 //! back, which is as many round trips again as a service that answers with single statements has statements. Here a
 //! connection is asked when there is a reason to: see [`Pool::run`].
 
+use std::fmt::{self, Debug};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -201,8 +202,20 @@ impl Drop for Connection {
 }
 
 /// Opens connections, and decides which may be used again.
-#[derive(Debug)]
 struct Connector(PgConnectOptions);
+
+/// Without the password, which sqlx shows with the options.
+impl Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(options) = self;
+        f.debug_struct("Connector")
+            .field("host", &options.get_host())
+            .field("port", &options.get_port())
+            .field("username", &options.get_username())
+            .field("database", &options.get_database())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Manager for Connector {
     type Type = PgConnection;
@@ -247,6 +260,13 @@ mod tests {
     use sandbox::Postgres;
 
     use super::*;
+
+    #[test]
+    fn a_pool_does_not_show_its_password() {
+        let pool = Pool::new("postgres://ann:s3cret@db.example/hw".parse().unwrap(), 1);
+        let shown = format!("{pool:?}");
+        assert!(shown.contains("db.example") && !shown.contains("s3cret"), "{shown}");
+    }
 
     /// Whoever would wait for that: half an hour.
     #[tokio::test]
