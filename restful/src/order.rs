@@ -188,6 +188,7 @@ impl Orders {
         }
         let order = self.decide(order).await?;
         if let Err(error) = self.send_email(&order, user).await {
+            self.unfinished.lacks_its_email(order.id);
             tracing::warn!(order = order.id.0, %error, "the email will follow");
         }
         Ok(order)

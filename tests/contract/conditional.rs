@@ -37,6 +37,7 @@ async fn a_client_that_has_a_user_or_an_order_is_told_so_in_304(stage: &mut Stag
                     succeeded(&reply, 304).with_context(|| known.clone())?;
                     ensure!(reply.body == Value::Null && reply.header("etag") == Some(&etag), "{reply:?}");
                     ensure!(reply.header("content-length").is_none(), "of what would be sent: {reply:?}");
+                    is_kept(&reply, "private, no-cache")?;
                 }
             }
             let lines = [("if-none-match", "\"0\""), ("if-none-match", etag.as_str())];
@@ -49,7 +50,14 @@ async fn a_client_that_has_a_user_or_an_order_is_told_so_in_304(stage: &mut Stag
         let nothing = format!("{}/987654321", path.rsplit_once('/').context("a path")?.0);
         let reply = stage.api.send(Method::GET, &nothing, &[("if-none-match", "*")], "").await?;
         ensure!(reply.status == StatusCode::NOT_FOUND, "{reply:?}");
+        is_kept(&reply, "no-store")?;
     }
+    is_kept(&stage.api.get(&format!("/orders?userId={user}")).await?, "no-store")
+}
+
+/// What caches are told of an answer.
+fn is_kept(reply: &Reply, directives: &str) -> Outcome {
+    ensure!(reply.header("cache-control") == Some(directives), "{reply:?}");
     Ok(())
 }
 

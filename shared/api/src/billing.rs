@@ -1,6 +1,8 @@
 //! Billing's routes that are the same in every style: reads, and the direct withdrawal. The profile update is here for its
 //! document, and for the styles that tell nobody about it.
 
+use std::future::ready;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
@@ -78,12 +80,11 @@ pub async fn update_profile(
     Deliverable(profile): Deliverable<Profile>,
 ) -> Result<Response, ApiError> {
     let if_version = if_match(&headers)?;
-    let user = pool.transaction(move |tx| {
-        Box::pin(
-            async move { Ok::<_, ApiError>(billing::update_profile(tx, id, &profile, if_version).await??) },
-        )
-    });
-    Ok(with_etag(user.await?))
+    Ok(with_etag(update_profile_and(&pool, id, if_version, profile, tell_nobody).await?))
+}
+
+fn tell_nobody<'c>(_: &'c mut PgConnection, _: &'c billing::User) -> BoxFuture<'c, Result<(), ApiError>> {
+    Box::pin(ready(Ok(())))
 }
 
 /// Replaces a user's profile and, in the same transaction, has `tell` say so: when the user's row is locked, so that who is told

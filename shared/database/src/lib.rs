@@ -15,6 +15,8 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 use tracing::log::LevelFilter;
@@ -92,15 +94,17 @@ impl Pool {
     ///
     /// # Errors
     /// `PoolTimedOut` when there is none in time, `PoolClosed` after [`Self::close`], and what connecting can end with.
-    pub async fn acquire(&self) -> Result<Connection, sqlx::Error> {
-        match self.0.get().await {
-            Ok(slot) => Ok(Connection(Some(slot))),
-            Err(PoolError::Backend(error)) => Err(error),
-            Err(PoolError::Closed) => Err(sqlx::Error::PoolClosed),
-            Err(PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
-                Err(sqlx::Error::PoolTimedOut)
+    pub fn acquire(&self) -> BoxFuture<'_, Result<Connection, sqlx::Error>> {
+        Box::pin(async move {
+            match self.0.get().await {
+                Ok(slot) => Ok(Connection(Some(slot))),
+                Err(PoolError::Backend(error)) => Err(error),
+                Err(PoolError::Closed) => Err(sqlx::Error::PoolClosed),
+                Err(PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
+                    Err(sqlx::Error::PoolTimedOut)
+                }
             }
-        }
+        })
     }
 
     /// Runs `work` on a connection, to its end even if the caller stops waiting (see [`uninterrupted`]).
@@ -245,10 +249,23 @@ impl Manager for Connector {
 /// # Panics
 /// When `work` panics.
 pub async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work.in_current_span()).await {
+    let (done, outcome) = oneshot::channel();
+    let running = spawn(Box::pin(async move {
+        // Fails when the caller has stopped waiting.
+        let _ = done.send(work.await);
+    }));
+    match outcome.await {
         Ok(outcome) => outcome,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => match running.await {
+            Ok(()) => unreachable!("it ends without an outcome only by a panic"),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        },
     }
+}
+
+/// A task of one type, whatever its work is: what runs tasks is compiled once, and not again for each kind of work.
+fn spawn(work: BoxFuture<'static, ()>) -> JoinHandle<()> {
+    tokio::spawn(work.in_current_span())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use rdkafka::Message as _;
 use rdkafka::message::OwnedMessage;
 use sqlx::Connection as _;
@@ -51,6 +51,21 @@ struct Ready<'a, H: Handler> {
 /// A message that can never be handled, and why.
 pub(crate) type Poison<'a> = (&'a OwnedMessage, String);
 
+/// Who handles batches, whatever is in them. So a consumer is compiled once, and not again for each handler.
+pub(crate) trait Process: Send + Sync {
+    /// Has the effects of all `messages` that can be handled; returns the others.
+    ///
+    /// # Errors
+    /// When something is away: none of them, or only some, had their effect, and all may be handled again.
+    fn process<'a>(&'a self, messages: &'a [Received]) -> BoxFuture<'a, anyhow::Result<Vec<Poison<'a>>>>;
+}
+
+impl<H: Handler> Process for Processor<H> {
+    fn process<'a>(&'a self, messages: &'a [Received]) -> BoxFuture<'a, anyhow::Result<Vec<Poison<'a>>>> {
+        Box::pin(Batch::sort(self, messages).handle())
+    }
+}
+
 /// Who handles batches: the part of a consumer that knows nothing of Kafka.
 pub(crate) struct Processor<H> {
     /// Names the consumer: its group, its inbox and its dead letters.
@@ -60,7 +75,7 @@ pub(crate) struct Processor<H> {
 }
 
 /// A batch of one consumer.
-pub(crate) struct Batch<'a, H: Handler> {
+struct Batch<'a, H: Handler> {
     processor: &'a Processor<H>,
     items: Vec<Item<'a, H>>,
     poison: Vec<Poison<'a>>,
@@ -68,7 +83,7 @@ pub(crate) struct Batch<'a, H: Handler> {
 
 impl<'a, H: Handler> Batch<'a, H> {
     /// Reads `messages`, and leaves out what is meant for others.
-    pub(crate) fn sort(processor: &'a Processor<H>, messages: &'a [Received]) -> Self {
+    fn sort(processor: &'a Processor<H>, messages: &'a [Received]) -> Self {
         let mut batch = Self { processor, items: Vec::new(), poison: Vec::new() };
         for Received { raw, at } in messages {
             match read(raw, *at) {
@@ -83,11 +98,8 @@ impl<'a, H: Handler> Batch<'a, H> {
         batch
     }
 
-    /// Has the effects of all messages that can be handled; returns the others.
-    ///
-    /// # Errors
-    /// When something is away: none of them, or only some, had their effect, and all may be handled again.
-    pub(crate) async fn handle(self) -> anyhow::Result<Vec<Poison<'a>>> {
+    /// As [`Process::process`].
+    async fn handle(self) -> anyhow::Result<Vec<Poison<'a>>> {
         let Self { processor, items, mut poison } = self;
         let mut ready: Vec<Ready<'a, H>> = Vec::with_capacity(items.len());
         let mut items = items.into_iter();

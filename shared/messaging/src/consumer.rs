@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use database::Pool;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use rdkafka::Message as _;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -21,7 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Batch, Processor, Received};
+use crate::batch::{Process, Processor, Received};
 use crate::client::{Context, drop_blocking};
 use crate::dead_letter::DeadLetters;
 use crate::handler::Handler;
@@ -40,18 +42,20 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// A member of a consumer group.
-pub struct Consumer<H: Handler> {
-    processor: Processor<H>,
+pub struct Consumer {
+    name: &'static str,
+    pool: Pool,
+    processor: Box<dyn Process>,
     dead_letters: DeadLetters,
     kafka: StreamConsumer<Context>,
 }
 
-impl<H: Handler> Consumer<H> {
+impl Consumer {
     /// A consumer called `name` of the service whose outbox this is.
     ///
     /// # Errors
     /// When a setting is wrong.
-    pub fn new(name: &'static str, handler: H, outbox: Outbox) -> anyhow::Result<Self> {
+    pub fn new<H: Handler>(name: &'static str, handler: H, outbox: Outbox) -> anyhow::Result<Self> {
         let settings = &outbox.settings;
         let kafka: StreamConsumer<Context> =
             settings.consumer(name).create_with_context(Context::of(name)).context("KAFKA_*")?;
@@ -59,24 +63,29 @@ impl<H: Handler> Consumer<H> {
             H::Incoming::topics().into_iter().map(|topic| settings.topic(topic)).collect();
         kafka.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).context("KAFKA_*")?;
         let dead_letters = DeadLetters::new(name, settings)?;
-        Ok(Self { processor: Processor { name, handler, outbox }, dead_letters, kafka })
+        let pool = outbox.pool.clone();
+        Ok(Self { name, pool, processor: Box::new(Processor { name, handler, outbox }), dead_letters, kafka })
     }
 
     /// Consumes until `shutdown`; finishes the batch it is at, and commits.
     ///
     /// # Errors
     /// When librdkafka says that this client cannot go on. Whoever supervises the process starts it anew.
-    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(self.consume_until(shutdown))
+    }
+
+    async fn consume_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut purge = tokio::time::interval(inbox::PURGE_INTERVAL);
         let outcome = loop {
             // Asked for, since it is told but once, and perhaps where other errors are passed over.
             if let Some((_, reason)) = self.kafka.client().fatal_error() {
-                break Err(anyhow!("the consumer {} cannot go on: {reason}", self.processor.name));
+                break Err(anyhow!("the consumer {} cannot go on: {reason}", self.name));
             }
             let first = tokio::select! {
                 message = self.kafka.recv() => message,
                 _ = purge.tick() => {
-                    if inbox::purge(&self.processor.outbox.pool, self.processor.name).await {
+                    if inbox::purge(&self.pool, self.name).await {
                         purge.reset_after(inbox::PURGE_PAUSE);
                     }
                     continue;
@@ -95,7 +104,7 @@ impl<H: Handler> Consumer<H> {
                 break Ok(());
             }
         };
-        leave(self.processor.name, self.kafka).await;
+        leave(self.name, self.kafka).await;
         drop_blocking(self.dead_letters);
         outcome
     }
@@ -111,9 +120,9 @@ impl<H: Handler> Consumer<H> {
             )
         );
         if is_missing {
-            tracing::warn!(consumer = self.processor.name, %error, "nothing can be consumed");
+            tracing::warn!(consumer = self.name, %error, "nothing can be consumed");
         } else {
-            tracing::debug!(consumer = self.processor.name, %error, "polling");
+            tracing::debug!(consumer = self.name, %error, "polling");
         }
     }
 
@@ -149,9 +158,9 @@ impl<H: Handler> Consumer<H> {
                 }
                 Err(error) => error,
             };
-            metrics::counter!("messaging_retries_total", "consumer" => self.processor.name).increment(1);
+            metrics::counter!("messaging_retries_total", "consumer" => self.name).increment(1);
             tracing::warn!(
-                consumer = self.processor.name,
+                consumer = self.name,
                 messages = messages.len(),
                 error = format!("{error:#}"),
                 "will try again"
@@ -169,8 +178,7 @@ impl<H: Handler> Consumer<H> {
     }
 
     async fn handle(&self, messages: &[Received]) -> anyhow::Result<()> {
-        let batch = Batch::sort(&self.processor, messages);
-        let poison = batch.handle().await?;
+        let poison = self.processor.process(messages).await?;
         for (message, error) in poison {
             self.dead_letters.put_aside(message, &error).await?;
         }
@@ -194,7 +202,7 @@ impl<H: Handler> Consumer<H> {
                     }
                 }
                 if let Err(error) = self.kafka.pause(&ours) {
-                    tracing::debug!(consumer = self.processor.name, %error, "pausing");
+                    tracing::debug!(consumer = self.name, %error, "pausing");
                 }
                 let is_ours = |Received { raw, .. }: &Received| {
                     ours.find_partition(raw.topic(), raw.partition()).is_some()
@@ -203,7 +211,7 @@ impl<H: Handler> Consumer<H> {
             }
             match timeout_at(until, self.kafka.recv()).await {
                 Ok(Ok(message)) => messages.push(Received::now(message.detach())),
-                Ok(Err(error)) => tracing::debug!(consumer = self.processor.name, %error, "polling"),
+                Ok(Err(error)) => tracing::debug!(consumer = self.name, %error, "polling"),
                 Err(_) => return,
             }
         }
@@ -215,7 +223,7 @@ impl<H: Handler> Consumer<H> {
         if paused.count() > 0
             && let Err(error) = self.kafka.resume(paused)
         {
-            tracing::debug!(consumer = self.processor.name, %error, "resuming");
+            tracing::debug!(consumer = self.name, %error, "resuming");
         }
     }
 
@@ -233,7 +241,7 @@ impl<H: Handler> Consumer<H> {
                 .and_then(|()| self.kafka.store_offsets(&list));
             if let Err(error) = stored {
                 // Revoked meanwhile: whoever has it now meets these messages again, and the inbox knows them.
-                tracing::debug!(consumer = self.processor.name, topic, partition, %error, "the offset is not ours to store");
+                tracing::debug!(consumer = self.name, topic, partition, %error, "the offset is not ours to store");
             }
         }
         fail::fail_point!("messaging::offset_stored");

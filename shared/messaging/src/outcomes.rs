@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rdkafka::Message as _;
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::message::BorrowedMessage;
@@ -68,59 +69,19 @@ impl<M: Incoming> Outcomes<M> {
     ///
     /// # Errors
     /// When a setting is wrong. Brokers that are away are waited for.
-    pub async fn read(
+    pub fn read(
         self: Arc<Self>,
         settings: KafkaSettings,
         shutdown: CancellationToken,
-    ) -> anyhow::Result<()> {
-        let topics: Vec<String> = M::topics().into_iter().map(|topic| settings.topic(topic)).collect();
-        let Some(kafka) = self.start(&settings, &topics, &shutdown).await? else { return Ok(()) };
-        let kafka = Arc::new(kafka);
-        self.reading.store(true, Ordering::Release);
-        tokio::select! {
-            never = self.deliver_from(&kafka) => match never {},
-            never = follow_growth(&kafka, &settings, &topics) => match never {},
-            () = shutdown.cancelled() => {}
-        }
-        drop_blocking(kafka);
-        Ok(())
+    ) -> BoxFuture<'static, anyhow::Result<()>>
+    where
+        M: 'static,
+    {
+        let topics = M::topics().into_iter().map(|topic| settings.topic(topic)).collect();
+        Box::pin(read(settings, topics, self, shutdown))
     }
 
-    /// A reader at the end of the topics, once brokers answer; `None` at shutdown.
-    async fn start(
-        &self,
-        settings: &KafkaSettings,
-        topics: &[String],
-        shutdown: &CancellationToken,
-    ) -> anyhow::Result<Option<StreamConsumer<Context>>> {
-        loop {
-            let (kafka, wanted) = (settings.lone_reader("gateway", "latest")?, topics.to_vec());
-            let assigned = spawn_blocking(move || {
-                let outcome = extents(&kafka, &wanted).and_then(|ends| assign(&kafka, &ends, |end| end.high));
-                outcome.map(|()| kafka)
-            });
-            match assigned.await? {
-                Ok(kafka) => return Ok(Some(kafka)),
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "outcomes cannot be read yet"),
-            }
-            tokio::select! { () = tokio::time::sleep(RETRY) => {}, () = shutdown.cancelled() => return Ok(None) }
-        }
-    }
-
-    /// Delivers what comes.
-    async fn deliver_from(&self, kafka: &StreamConsumer<Context>) -> Infallible {
-        loop {
-            match kafka.recv().await {
-                Ok(message) => self.deliver(&message),
-                // It goes on where it was when the brokers are back.
-                Err(error) => tracing::debug!(%error, "reading outcomes"),
-            }
-            // The client does not know tokio's budget: while there is always one more, nobody else would have a turn.
-            consume_budget().await;
-        }
-    }
-
-    fn deliver(&self, message: &BorrowedMessage<'_>) {
+    fn hand_over(&self, message: &BorrowedMessage<'_>) {
         let Some(headers) = message.headers() else { return };
         let correlation_id = header(headers, "ce_correlationid").and_then(|id| id.parse().ok());
         let Some(correlation_id) = correlation_id else { return };
@@ -140,6 +101,76 @@ impl<M: Incoming> Outcomes<M> {
 
     fn lock(&self) -> MutexGuard<'_, Waiters<M>> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who wants to have what is read. So reading is compiled once, and not again for each style's messages.
+trait Readers: Send + Sync {
+    /// From now on nothing is missed.
+    fn reading_begins(&self);
+
+    /// Hands `message` to those who wait for it.
+    fn deliver(&self, message: &BorrowedMessage<'_>);
+}
+
+impl<M: Incoming> Readers for Outcomes<M> {
+    fn reading_begins(&self) {
+        self.reading.store(true, Ordering::Release);
+    }
+
+    fn deliver(&self, message: &BorrowedMessage<'_>) {
+        self.hand_over(message);
+    }
+}
+
+async fn read(
+    settings: KafkaSettings,
+    topics: Vec<String>,
+    readers: Arc<dyn Readers>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(kafka) = start(&settings, &topics, &shutdown).await? else { return Ok(()) };
+    let kafka = Arc::new(kafka);
+    readers.reading_begins();
+    tokio::select! {
+        never = deliver_from(&kafka, &*readers) => match never {},
+        never = follow_growth(&kafka, &settings, &topics) => match never {},
+        () = shutdown.cancelled() => {}
+    }
+    drop_blocking(kafka);
+    Ok(())
+}
+
+/// A reader at the end of the topics, once brokers answer; `None` at shutdown.
+async fn start(
+    settings: &KafkaSettings,
+    topics: &[String],
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<StreamConsumer<Context>>> {
+    loop {
+        let (kafka, wanted) = (settings.lone_reader("gateway", "latest")?, topics.to_vec());
+        let assigned = spawn_blocking(move || {
+            let outcome = extents(&kafka, &wanted).and_then(|ends| assign(&kafka, &ends, |end| end.high));
+            outcome.map(|()| kafka)
+        });
+        match assigned.await? {
+            Ok(kafka) => return Ok(Some(kafka)),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "outcomes cannot be read yet"),
+        }
+        tokio::select! { () = tokio::time::sleep(RETRY) => {}, () = shutdown.cancelled() => return Ok(None) }
+    }
+}
+
+/// Delivers what comes.
+async fn deliver_from(kafka: &StreamConsumer<Context>, readers: &dyn Readers) -> Infallible {
+    loop {
+        match kafka.recv().await {
+            Ok(message) => readers.deliver(&message),
+            // It goes on where it was when the brokers are back.
+            Err(error) => tracing::debug!(%error, "reading outcomes"),
+        }
+        // The client does not know tokio's budget: while there is always one more, nobody else would have a turn.
+        consume_budget().await;
     }
 }
 

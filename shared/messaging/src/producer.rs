@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use futures_util::future::BoxFuture;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -55,7 +56,16 @@ impl Producer {
     ///
     /// # Errors
     /// When there is none in time: whether Kafka has the message is unknown.
-    pub async fn publish(
+    pub fn publish<'a>(
+        &'a self,
+        message: Outgoing,
+        cause: &'a Cause,
+        by: Instant,
+    ) -> BoxFuture<'a, Result<Uuid, NotAcknowledged>> {
+        Box::pin(self.publish_by(message, cause, by))
+    }
+
+    async fn publish_by(
         &self,
         message: Outgoing,
         cause: &Cause,

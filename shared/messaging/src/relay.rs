@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
@@ -80,7 +81,11 @@ impl Outbox {
     ///
     /// # Errors
     /// Never: it returns a result as all workers do.
-    pub async fn relay(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub fn relay(self, shutdown: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(self.relay_until(shutdown))
+    }
+
+    async fn relay_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut backoff = BACKOFF.0;
         let mut batch_max = BATCH_MAX;
         while !shutdown.is_cancelled() {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::OrderId;
 use sqlx::postgres::PgConnection;
+use store::order::Order;
 use store::{Pool, StoreError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,17 +19,26 @@ use crate::settings::RecoverySettings;
 pub struct Unfinished {
     pool: Pool,
     settings: RecoverySettings,
-    /// Orders that are finished and not struck off the list yet. Nobody waits for that, so it is done for many at a time; if it is
-    /// lost, recovery finds nothing left to do.
-    finished: Arc<Mutex<Vec<OrderId>>>,
+    /// What the list does not say yet. Nobody waits for that, so it is written for many at a time; if it is lost, recovery finds
+    /// out itself.
+    news: Arc<Mutex<News>>,
     /// Orders that are being finished.
     running: TaskTracker,
+}
+
+/// What has become of orders on the list.
+#[derive(Default)]
+struct News {
+    /// They are finished.
+    finished: Vec<i64>,
+    /// They are decided, and their email is missing.
+    decided: Vec<i64>,
 }
 
 impl Unfinished {
     /// The list in the database behind `pool`, where [`migrations`](crate::migrations) were applied.
     pub fn new(pool: Pool, settings: RecoverySettings) -> Self {
-        Self { pool, settings, finished: Arc::default(), running: TaskTracker::new() }
+        Self { pool, settings, news: Arc::default(), running: TaskTracker::new() }
     }
 
     /// The database that it is in.
@@ -70,34 +80,55 @@ impl Unfinished {
 
     /// `order` is finished.
     pub fn finished(&self, order: OrderId) {
-        self.lock().push(order);
+        self.lock().finished.push(order.0);
     }
 
-    /// Strikes the finished orders off the list.
-    pub(crate) async fn strike_off(&self) -> Result<(), StoreError> {
-        let orders: Vec<i64> = std::mem::take(&mut *self.lock()).into_iter().map(|order| order.0).collect();
-        if !orders.is_empty() {
-            let strike_off = sqlx::query("delete from unfinished where order_id = any($1)").bind(orders);
+    /// `order` is decided, and its email could not be handed over: orders that are pending come before it.
+    pub fn lacks_its_email(&self, order: OrderId) {
+        self.lock().decided.push(order.0);
+    }
+
+    /// Brings the list up to date: strikes off the finished orders, and puts those that lack their email behind the pending ones.
+    pub(crate) async fn write_news(&self) -> Result<(), StoreError> {
+        let News { finished, decided } = std::mem::take(&mut *self.lock());
+        if !finished.is_empty() {
+            let strike_off = sqlx::query("delete from unfinished where order_id = any($1)").bind(finished);
             self.pool.run(|conn| Box::pin(strike_off.execute(conn))).await?;
+        }
+        if !decided.is_empty() {
+            let put_behind =
+                sqlx::query("update unfinished set decided = true where order_id = any($1)").bind(decided);
+            self.pool.run(|conn| Box::pin(put_behind.execute(conn))).await?;
         }
         Ok(())
     }
 
-    /// Takes a due order: one that is pending before one that only lacks its email, so that notification being away holds up
-    /// emails and nothing else. It comes due again after the lease, which doubles once and differs from order to order: one
-    /// that never can be finished is not always ahead of the others.
-    pub(crate) async fn take_due(&self) -> Result<Option<OrderId>, StoreError> {
-        let take = sqlx::query_scalar(
-            "update unfinished
-             set attempts = attempts + 1,
-                 due_at = now() + $1 * least(attempts + 1, 2) * (1 + random()) * interval '1 second'
-             where order_id = (
-                 select order_id from unfinished join orders on orders.id = order_id where due_at <= now()
-                 order by (status = 'pending') desc, due_at limit 1 for update of unfinished skip locked)
-             returning order_id",
-        )
-        .bind(self.settings.due_after().as_secs_f64());
-        Ok(self.pool.run(|conn| Box::pin(take.fetch_optional(conn))).await?)
+    /// Takes at most `limit` due orders, those that waited longest: pending ones as long as there are any, then those that only lack
+    /// their email, so that notification being away holds up emails and nothing else.
+    ///
+    /// An order comes due again after the lease, which doubles once and differs from order to order: one that never can be finished is
+    /// not always ahead of the others. Reads no more rows than it takes, however long the list is.
+    pub(crate) async fn take_due(&self, limit: i64) -> Result<Vec<Order>, StoreError> {
+        for decided in [false, true] {
+            let take = sqlx::query_as(
+                "update unfinished
+                 set decided = status <> 'pending', attempts = attempts + 1,
+                     due_at = now() + $1 * least(attempts + 1, 2) * (1 + random()) * interval '1 second'
+                 from (select order_id from unfinished where decided = $2 and due_at <= now()
+                       order by due_at limit $3 for update skip locked) due
+                      join orders on orders.id = due.order_id
+                 where unfinished.order_id = due.order_id
+                 returning orders.*",
+            )
+            .bind(self.settings.due_after().as_secs_f64())
+            .bind(decided)
+            .bind(limit);
+            let taken: Vec<Order> = self.pool.run(|conn| Box::pin(take.fetch_all(conn))).await?;
+            if !taken.is_empty() {
+                return Ok(taken);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Waits, once the service is told to stop, for the orders that are being finished: those that were answered with 202 are still
@@ -108,13 +139,13 @@ impl Unfinished {
         if tokio::time::timeout(self.settings.attempt_max(), self.running.wait()).await.is_err() {
             tracing::warn!(orders = self.running.len(), "left to recovery");
         }
-        if let Err(error) = self.strike_off().await {
+        if let Err(error) = self.write_news().await {
             tracing::warn!(%error, "finished orders are left to recovery");
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<OrderId>> {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

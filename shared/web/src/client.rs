@@ -9,6 +9,7 @@ use clap::Args;
 use failsafe::failure_policy::{self, ConsecutiveFailures};
 use failsafe::futures::CircuitBreaker as _;
 use failsafe::{Config, Instrument, StateMachine};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use opentelemetry::propagation::Injector;
 use tokio::sync::Semaphore;
@@ -135,19 +136,25 @@ impl Peer {
     ///
     /// # Errors
     /// As [`Peer::send`]; a 5xx counts as [`PeerError::Unanswered`], since it does not say what was done.
-    pub async fn ask(&self, call: Call) -> Result<Answer, PeerError> {
-        let answer = self.send(call).await?;
-        if answer.status.is_server_error() {
-            return Err(self.unanswered(format!("it answered {}", answer.status)));
-        }
-        Ok(answer)
+    pub fn ask(&self, call: Call) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        Box::pin(async move {
+            let answer = self.send_retrying(call).await?;
+            if answer.status.is_server_error() {
+                return Err(self.unanswered(format!("it answered {}", answer.status)));
+            }
+            Ok(answer)
+        })
     }
 
     /// Makes `call`. Ends before the current request's deadline.
     ///
     /// # Errors
     /// When there is no answer. [`PeerError::Unreachable`] promises that no attempt reached the peer.
-    pub async fn send(&self, call: Call) -> Result<Answer, PeerError> {
+    pub fn send(&self, call: Call) -> BoxFuture<'_, Result<Answer, PeerError>> {
+        Box::pin(self.send_retrying(call))
+    }
+
+    async fn send_retrying(&self, call: Call) -> Result<Answer, PeerError> {
         let context = RequestContext::current();
         let Inner { name, outstanding, budget, .. } = &*self.0;
         let Ok(_permit) = timeout(context.remaining(), outstanding.acquire()).await else {

@@ -1,14 +1,15 @@
-//! Answers that a client has already: conditional requests by entity tag (RFC 9110, section 13.1.2).
+//! Answers that a client has already: conditional requests by entity tag (RFC 9110, section 13.1.2). And who may keep an answer for
+//! later (RFC 9111).
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 /// Turns an answer whose `ETag` the client's `If-None-Match` has into 304, which has no body. So a handler has only to say which
 /// version it answers with.
 pub(crate) async fn answer_unless_known(request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let reads = reads(&request);
     let known = reads.then(|| known_tags(request.headers())).filter(|known| !known.is_empty());
     let response = next.run(request).await;
     let Some((known, tag)) = known.zip(response.headers().get(header::ETAG).cloned()) else {
@@ -18,6 +19,24 @@ pub(crate) async fn answer_unless_known(request: Request, next: Next) -> Respons
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
     response
+}
+
+/// Says who may keep the answer to a GET, unless it says so itself. What is about one user is for no shared cache, and a cache that is
+/// told nothing may give an old answer again (Varnish 7.1 does so for two minutes).
+pub(crate) async fn keep_for_later(request: Request, next: Next) -> Response {
+    let reads = reads(&request);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if reads && !headers.contains_key(header::CACHE_CONTROL) {
+        let may_be_asked_for_again = headers.contains_key(header::ETAG);
+        let directives = if may_be_asked_for_again { "private, no-cache" } else { "no-store" };
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(directives));
+    }
+    response
+}
+
+fn reads(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// `If-None-Match`, which may be several lines.

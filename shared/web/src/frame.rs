@@ -42,6 +42,7 @@ pub(crate) fn frame(routes: Router, settings: ServerSettings) -> Router {
         })
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(etag::answer_unless_known))
+        .layer(middleware::from_fn(etag::keep_for_later))
         .layer(middleware::from_fn_with_state(within, keep_time))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().into_response()
