@@ -99,7 +99,7 @@ pub enum Owner {
 /// Settings of a rebuild: those of the service whose replica it is.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// Whose replica.
+    /// The service whose replica is rebuilt.
     owner: Owner,
     #[command(flatten)]
     database: store::DatabaseSettings,
@@ -107,7 +107,8 @@ pub struct Settings {
     kafka: messaging::KafkaSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
-    /// Also if the topic knows fewer users than the replica does, as one does that was deleted and created anew.
+    /// Rebuilds even if the replica loses users, because the topic knows fewer than the replica does. That is so when the topic was
+    /// deleted and created again.
     #[arg(long)]
     shrink: bool,
 }
@@ -134,7 +135,10 @@ pub(crate) async fn rebuild(settings: Settings) -> anyhow::Result<()> {
     topic.up_to_now(&mut newest).await?;
     let removed = sqlx::query("delete from user_replica").execute(&mut *tx).await?.rows_affected();
     if !settings.shrink && (users.len() as u64) < removed {
-        bail!("the topic knows {} users, the replica {removed}: use --shrink if that is right", users.len());
+        bail!(
+            "the topic knows {} users, and the replica {removed}: the replica stays as it is; give --shrink if it may lose users",
+            users.len()
+        );
     }
     apply(&mut tx, users.values()).await?;
     if settings.owner == Owner::Notification {

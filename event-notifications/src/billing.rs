@@ -39,7 +39,7 @@ pub struct Settings {
     service: ConsumerSettings,
     #[command(flatten)]
     client: web::ClientSettings,
-    /// Where the order service is.
+    /// The address of the order service, such as `http://order:8080`.
     #[arg(long, env = "ORDER_URL")]
     order_url: url::Url,
 }

@@ -21,16 +21,16 @@ pub mod messages;
 pub mod notification;
 pub mod order;
 
-/// The services of the style, each with its settings; and what is done once.
+/// The services of the style, and commands that do something once. Each has `--help` with its settings.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Service {
-    /// The one address clients know; turns requests into messages.
+    /// The only service that clients call. It turns requests into messages.
     Gateway(GatewaySettings),
-    /// Owns orders.
+    /// Owns the orders.
     Order(order::Settings),
-    /// Owns users and accounts.
+    /// Owns the users and their accounts.
     Billing(billing::Settings),
-    /// Owns emails, and sends them.
+    /// Owns the emails, and sends them.
     Notification(notification::Settings),
     /// What is done once about topics and dead letters.
     #[command(flatten)]

@@ -29,10 +29,10 @@ pub struct Settings {
     service: ConsumerSettings,
     #[command(flatten)]
     client: web::ClientSettings,
-    /// Where the order service is.
+    /// The address of the order service, such as `http://order:8080`.
     #[arg(long, env = "ORDER_URL")]
     order_url: url::Url,
-    /// Where billing is.
+    /// The address of billing, such as `http://billing:8080`.
     #[arg(long, env = "BILLING_URL")]
     billing_url: url::Url,
     #[command(flatten)]

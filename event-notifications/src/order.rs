@@ -31,7 +31,7 @@ pub struct Settings {
     service: ConsumerSettings,
     #[command(flatten)]
     client: web::ClientSettings,
-    /// Where billing is.
+    /// The address of billing, such as `http://billing:8080`.
     #[arg(long, env = "BILLING_URL")]
     billing_url: url::Url,
 }

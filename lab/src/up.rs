@@ -110,13 +110,13 @@ fn the_one_that_runs() -> anyhow::Result<PathBuf> {
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => bail!(CannotStart(
-            "nothing to check: no `study up` is running; start one with `study up restful`".to_owned()
+            "there is nothing to check, since no style is running: start one with `cargo run --release -- up restful`".to_owned()
         )),
         many => {
             let files: Vec<String> = many.iter().map(|file| file.display().to_string()).collect();
             let which = files.join(", ");
             bail!(CannotStart(format!(
-                "{} styles are running; say which with --addresses: {which}",
+                "{} styles are running: choose one of these files with --addresses: {which}",
                 many.len()
             )))
         }

@@ -15,16 +15,16 @@ pub mod gateway;
 pub mod notification;
 pub mod order;
 
-/// The services of the style, each with its settings.
+/// The services of the style. Each has `--help` with its settings.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Service {
-    /// The one address clients know; passes every request on to its owner.
+    /// The only service that clients call. It passes every request on to the service that owns the data.
     Gateway(gateway::Settings),
-    /// Owns orders, and orchestrates.
+    /// Owns the orders, and calls the other services for each of them.
     Order(order::Settings),
-    /// Owns users and accounts.
+    /// Owns the users and their accounts.
     Billing(billing::Settings),
-    /// Owns emails, and sends them.
+    /// Owns the emails, and sends them.
     Notification(notification::Settings),
 }
 

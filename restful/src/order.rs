@@ -43,10 +43,10 @@ pub struct Settings {
     client: web::ClientSettings,
     #[command(flatten)]
     recovery: RecoverySettings,
-    /// Where billing is.
+    /// The address of billing, such as `http://billing:8080`.
     #[arg(long, env = "BILLING_URL")]
     billing_url: url::Url,
-    /// Where notification is.
+    /// The address of notification, such as `http://notification:8080`.
     #[arg(long, env = "NOTIFICATION_URL")]
     notification_url: url::Url,
 }

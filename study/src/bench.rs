@@ -22,28 +22,28 @@ const REST_MAX: Duration = Duration::from_mins(1);
 /// How it is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct BenchSettings {
-    /// Clients at a time, one load after the other.
+    /// How many clients order at the same time. Each number is a load of its own.
     #[arg(long, value_delimiter = ',', default_value = "16,64,256,512")]
     in_flight: Vec<usize>,
-    /// How often all of that.
+    /// How often all loads are repeated.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// How long each load counts, in seconds; a second more to warm up, and two of `pgbench` between them.
+    /// How long each load is measured, in seconds. A second to warm up comes before it, and two seconds of `pgbench` between loads.
     #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// Which part of the traces is recorded, from 0 to 1.
+    /// Which share of the traces is recorded, from 0 to 1.
     #[arg(long, default_value_t = 0.01)]
     traces: f64,
-    /// Decides who orders.
+    /// Decides which users order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A setting of the services that is to be tried, `NAME=value`; may be said several times.
+    /// A setting of the services to try, as `NAME=value`. It may be given several times.
     #[arg(long, value_parser = parse_setting)]
     setting: Vec<(&'static str, String)>,
 }
 
 fn parse_setting(text: &str) -> Result<(&'static str, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it is NAME=value")?;
+    let (name, value) = text.split_once('=').ok_or("a setting has the form NAME=value")?;
     // For the life of the program, which it is an argument of.
     Ok((name.to_owned().leak(), value.to_owned()))
 }
@@ -52,7 +52,7 @@ fn parse_setting(text: &str) -> Result<(&'static str, String), String> {
 pub(crate) async fn bench(styles: &'static [Style], settings: BenchSettings) -> anyhow::Result<bool> {
     ensure!(
         settings.rounds > 0 && settings.in_flight.iter().all(|&clients| clients > 0),
-        "nothing to measure"
+        "there is nothing to measure: --rounds and --in-flight must be at least 1"
     );
     let sandbox = Sandbox::start().await?;
     println!("sandbox     {}, {}", sandbox.postgres.describe(), sandbox.kafka.describe());

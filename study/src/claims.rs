@@ -85,10 +85,10 @@ pub fn document(report: &Report) -> String {
         "There are no figures yet.".to_owned()
     };
     let mut document = format!(
-        "# Claims\n\nWhat teaching texts say about the styles, and what was measured. Written by `study claims <report.json> \
-         --write\nstudy/claims.md`; every comparison is held against it. A claim is confirmed if it holds in every \
-         circumstance that was\nmeasured, refuted if it does in none, and depends otherwise.\n\n{origin}\n\n{}\nWho makes \
-         them, in words of ours:\n\n",
+        "# Claims\n\nThis page lists what teaching texts say about the styles, and what was measured. `cargo run --release -- claims \
+         <report.json>\n--write study/claims.md` writes it, and every comparison says where it finds otherwise. A claim is confirmed \
+         if it holds in every\ncircumstance that was measured, and refuted if it holds in none. Otherwise it \
+         depends.\n\n{origin}\n\n{}\nThese texts make the claims. The wording is ours:\n\n",
         table(&claims)
     );
     for Claim { id, source, .. } in CLAIMS {

@@ -21,7 +21,8 @@ use crate::grade;
 use crate::mistakes;
 use crate::{claims, report};
 
-/// One order, told in several styles: brings them up, compares them, checks them.
+/// One order, told in several styles. Brings the styles up, compares them, checks them and breaks them. Without a command it compares
+/// them.
 #[derive(Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -35,88 +36,89 @@ struct Cli {
 #[derive(Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one, and it is used once")]
 enum Command {
-    /// Runs the scenario and the experiments over all styles, and shows how they compare (the default).
+    /// Runs the scenario and the experiments in every style, and shows how the styles compare (the default).
     Compare(CompareSettings),
-    /// Prints the table of a report that was saved.
+    /// Prints the table of a saved report.
     #[command(hide = true)]
     Table {
-        /// Its file.
+        /// The file `report.json` of the run.
         report: PathBuf,
     },
-    /// Brings a style up on the sandbox and stays, until Ctrl-C.
+    /// Starts a style on a sandbox of its own, and keeps it running until Ctrl-C.
     Up {
-        /// Which style.
+        /// The style to start.
         #[arg(value_parser = style_names())]
         style: String,
-        /// Where the gateway listens.
+        /// The address on which the gateway listens.
         #[arg(long, default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },
-    /// Checks the invariants of a running `up`: nothing lost, nothing twice, every account right.
+    /// Checks a style that `up` keeps running: nothing is lost, nothing is done twice, every account is right.
     Check {
-        /// The file with its addresses, if several are running.
+        /// The file in which `up` has written its addresses. It is needed only if several styles are running.
         #[arg(long)]
         addresses: Option<PathBuf>,
     },
-    /// Makes random faults while clients go on, and checks that nothing is lost, doubled or wrong.
+    /// Breaks a style at random while clients go on, and checks that nothing is lost, doubled or wrong.
     Torture {
-        /// Which style; all of them, one after the other, if not said.
+        /// The style to break. Without it, all styles are broken, one after the other.
         #[arg(value_parser = style_names())]
         style: Option<String>,
-        /// Decides which faults come, and what clients ask for; a random one if not said.
+        /// Decides which faults are made and what clients ask for. The same seed makes the same faults again. Without it, a random
+        /// seed is taken and printed.
         #[arg(long)]
         seed: Option<u64>,
-        /// How many in each style.
+        /// How many faults are made in each style.
         #[arg(long, default_value_t = 25)]
         faults: usize,
-        /// A directory where the services' logs are kept; otherwise they go when it is over.
+        /// The directory in which the services' logs are kept. Without it, they are deleted at the end.
         #[arg(long)]
         logs: Option<PathBuf>,
     },
-    /// Runs the scenario against a gateway at any address, ours or somebody else's, and says of each step whether it held.
+    /// Runs the scenario against any gateway, ours or somebody else's, and says for each step whether it held.
     Grade {
-        /// Where it is: `host`, `host:port` or a URL.
+        /// The address of the gateway: `host`, `host:port` or a URL.
         address: String,
-        /// What its paths begin with.
+        /// The prefix of the gateway's paths, such as `/ann`.
         #[arg(long)]
         prefix: Option<String>,
     },
-    /// Makes the page of a saved comparison anew, without measuring anything.
+    /// Writes the page of a saved comparison again, without measuring anything.
     Report {
-        /// Its `report.json`.
+        /// The file `report.json` of the comparison.
         report: PathBuf,
-        /// Where page, figures, schema and diagrams go.
+        /// The directory for the page, the figures, their schema and the diagrams.
         #[arg(long, default_value = "target/study")]
         out: PathBuf,
     },
-    /// Holds what teaching texts say against a saved comparison, and against the committed verdicts.
+    /// Checks what teaching texts say against a saved comparison, and says where the verdict differs from the committed one.
     Claims {
-        /// Its `report.json`.
+        /// The file `report.json` of the comparison.
         report: PathBuf,
-        /// Writes the table here (`study/claims.md`) instead of comparing.
+        /// Writes the verdicts to this file (`study/claims.md`) instead of comparing them.
         #[arg(long)]
         write: Option<PathBuf>,
     },
-    /// Measures throughput alone: orders per second as a ratio to what PostgreSQL can do, with its spread.
+    /// Measures throughput alone: orders per second, their spread, and their ratio to what PostgreSQL alone can do.
     Bench {
-        /// Which styles; all of them if not said.
+        /// The style to measure. Without it, all styles are measured.
         #[arg(value_parser = style_names())]
         style: Option<String>,
         #[command(flatten)]
         settings: BenchSettings,
     },
-    /// Makes classic mistakes on purpose, one at a time, and shows what the checker finds against the sound version.
+    /// Makes classic mistakes on purpose, one at a time, and shows what the checker finds with each and without it.
     Mistakes {
-        /// Decides what clients ask for, and where the service dies; a random one if not said.
+        /// Decides what clients ask for and where the service dies. Without it, a random seed is taken and printed.
         #[arg(long)]
         seed: Option<u64>,
-        /// A directory for `mistakes.json`.
+        /// The directory for `mistakes.json`.
         #[arg(long, default_value = "target/study")]
         out: PathBuf,
     },
-    /// Hosts one service (what `up` uses).
+    /// Runs one service of a style, with settings of your own. `up` uses this for all services.
     Serve {
-        /// Which style.
+        /// The style, and then the service.
         #[command(subcommand)]
         style: Served,
     },

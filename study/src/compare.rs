@@ -26,17 +26,17 @@ use crate::{claims, mistakes, report, setup, table};
 /// How it is compared.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CompareSettings {
-    /// Measures all, which takes a quarter of an hour. Otherwise only what takes a minute: the scenario, what an order costs, how
-    /// long one takes at a time, and a short load.
+    /// Measures everything, which takes a quarter of an hour. Without it, the run takes about a minute: the scenario, what an order
+    /// costs, how long an order takes when it is alone, and a short load.
     #[arg(long)]
     full: bool,
-    /// Decides users and prices of every load; a random one if not said.
+    /// Decides the users and prices of every load. Without it, a random seed is taken and printed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these styles, separated by commas.
+    /// Compares only these styles, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(STYLES.iter().map(|style| style.name)))]
     styles: Vec<String>,
-    /// Only these experiments, separated by commas, beside the scenario and what an order costs.
+    /// Makes only these experiments, separated by commas. The scenario and what an order costs are always part of a run.
     #[arg(long, value_delimiter = ',', value_enum)]
     experiments: Vec<Experiment>,
     /// The directory for the report.
@@ -49,15 +49,15 @@ pub(crate) struct CompareSettings {
 enum Experiment {
     /// How long an order takes, under several loads.
     Latency,
-    /// What it costs to do nothing.
+    /// What the services cost while there is nothing to do.
     Idle,
-    /// What happens while a part is away.
+    /// What happens while a service or the broker is down.
     Availability,
     /// How fresh replicas are.
     Freshness,
-    /// How many orders per second.
+    /// How many orders are decided per second.
     Throughput,
-    /// What happens when it is done wrong.
+    /// What happens when classic mistakes are made.
     Mistakes,
 }
 

@@ -13,7 +13,7 @@ pub(crate) async fn grade(address: &str, prefix: Option<&str>) -> anyhow::Result
     let base = base(address, prefix)?;
     println!("{base}");
     let steps = scenario::run(&Api::new(base.clone()), None, print).await;
-    let steps = steps.with_context(|| format!("{base} cannot be graded to the end"))?;
+    let steps = steps.with_context(|| format!("the scenario cannot be run to its end at {base}"))?;
     let passed = steps.iter().filter(|step| step.failure.is_none()).count();
     println!("{passed} of {} steps held", steps.len());
     Ok(passed == steps.len())
@@ -22,7 +22,9 @@ pub(crate) async fn grade(address: &str, prefix: Option<&str>) -> anyhow::Result
 /// `host`, `host:port` or a URL; a path in it is a prefix, too.
 fn base(address: &str, prefix: Option<&str>) -> anyhow::Result<Url> {
     let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let mut base: Url = address.parse().with_context(|| format!("{address} is no address"))?;
+    let mut base: Url = address
+        .parse()
+        .with_context(|| format!("{address} is not an address: give `host`, `host:port` or a URL"))?;
     let path = [base.path(), prefix.unwrap_or_default()];
     let parts = path.iter().flat_map(|path| path.split('/')).filter(|part| !part.is_empty());
     let path: String = parts.fold(String::from("/"), |path, part| path + part + "/");

@@ -83,19 +83,23 @@ fn checked_in(style: &Style) -> Outcome {
     findings.conclude()
 }
 
-/// Compares a generated document with the file that is checked in, or writes that file if told to.
+/// Compares a style's generated document with the file that is checked in, or writes that file if told to.
 pub fn is_checked_in(style: &Style, file: &str, generated: &str) -> Outcome {
-    let path = workspace_root().join("api-specs").join(style.name).join(file);
+    is_what_is_checked_in(&format!("api-specs/{}/{file}", style.name), generated)
+}
+
+/// Compares a generated text with the file that is checked in at `path`, or writes that file if told to.
+pub fn is_what_is_checked_in(path: &str, generated: &str) -> Outcome {
+    let file = workspace_root().join(path);
     if std::env::var_os("UPDATE_SPECS").is_some() {
-        std::fs::create_dir_all(path.parent().context("a file in a folder")?)?;
-        std::fs::write(&path, generated)?;
+        std::fs::create_dir_all(file.parent().context("a file in a folder")?)?;
+        std::fs::write(&file, generated)?;
     }
-    let same = std::fs::read_to_string(&path).is_ok_and(|checked_in| checked_in == generated);
+    let same = std::fs::read_to_string(&file).is_ok_and(|checked_in| checked_in == generated);
     ensure!(
         same,
-        "api-specs/{}/{file} is not what the code says; regenerate with: UPDATE_SPECS=1 cargo test --release -p tests -- \
-         checked_in",
-        style.name
+        "{path} is not what the code says; write it anew with: UPDATE_SPECS=1 cargo test --release -p study -p tests -- \
+         checked_in"
     );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The contract to the letter: what is refused and how, what the documents say, and how the house is built.
+//! The contract to the letter: what is refused and how, what the documents say, how the house is built, and whether
+//! its pages and their picture are right.
 
 mod asyncapi;
 mod bad_input;
@@ -11,6 +12,8 @@ mod exchanges;
 mod house;
 mod imports;
 mod openapi;
+mod pages;
+mod picture;
 mod problems;
 mod slow_clients;
 
@@ -32,6 +35,8 @@ pub fn register(suite: &mut Suite) {
     documents::register(suite);
     exchanges::register(suite);
     house::register(suite);
+    pages::register(suite);
+    picture::register(suite);
     slow_clients::register(suite);
 }
 

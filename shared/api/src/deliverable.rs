@@ -16,7 +16,8 @@ use crate::types::{CreateUserRequest, OrderEmailRequest};
 /// ([`Extension`](axum::Extension)) around its routes they hold for every [`Deliverable`] body; without it, the defaults do.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct AddressSettings {
-    /// The SMTP server speaks SMTPUTF8 (RFC 6531): an address may have other characters than ASCII before its `@`.
+    /// Whether the SMTP server speaks SMTPUTF8 (RFC 6531). If it does, an email address may have other characters than ASCII before
+    /// its `@`.
     #[arg(long, env = "SMTP_UTF8", default_value_t = false, action = ArgAction::Set)]
     pub smtp_utf8: bool,
 }

@@ -38,13 +38,13 @@ pub struct Peers {
 /// Where the services behind a gateway are.
 #[derive(Clone, Debug, Args)]
 pub struct PeerSettings {
-    /// Where billing is.
+    /// The address of billing, such as `http://billing:8080`.
     #[arg(long, env = "BILLING_URL")]
     pub billing_url: Url,
-    /// Where the order service is.
+    /// The address of the order service, such as `http://order:8080`.
     #[arg(long, env = "ORDER_URL")]
     pub order_url: Url,
-    /// Where notification is.
+    /// The address of notification, such as `http://notification:8080`.
     #[arg(long, env = "NOTIFICATION_URL")]
     pub notification_url: Url,
 }

@@ -44,18 +44,18 @@ impl std::fmt::Debug for Password {
 /// The cost of hashing. The defaults are OWASP's recommendation for Argon2id.
 #[derive(Clone, Debug, Args)]
 pub struct PasswordSettings {
-    /// Memory per hash, in KiB.
+    /// How much memory hashing one password takes, in KiB.
     #[arg(long, env = "ARGON2_MEMORY_KIB", default_value_t = 19_456)]
     pub argon2_memory_kib: u32,
 
-    /// Passes over the memory per hash.
+    /// How often hashing one password passes over that memory.
     #[arg(long, env = "ARGON2_PASSES", default_value_t = 2)]
     pub argon2_passes: u32,
 }
 
 /// The cost of hashing is outside of what Argon2 allows.
 #[derive(Debug, thiserror::Error)]
-#[error("ARGON2_*: {0}")]
+#[error("ARGON2_MEMORY_KIB and ARGON2_PASSES are not a cost that Argon2 allows: {0}")]
 pub struct InvalidCost(argon2::Error);
 
 /// Hashes passwords, as many at a time as there are cores: each takes its memory for the whole of it.

@@ -31,12 +31,13 @@ const AGE_MAX: Duration = Duration::from_mins(30);
 /// Where a service's tables are.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseSettings {
-    /// PostgreSQL, as the service's own role, whose search path is its schema: `postgres://role:password@host/database`.
+    /// The address of PostgreSQL, `postgres://role:password@host/database`. The role is the service's own, and its search path is the
+    /// service's schema.
     // A string, since an error about a value of another type would show it, password and all.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
 
-    /// Most connections to hold.
+    /// How many connections to PostgreSQL the pool may hold.
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub database_connections: u32,
 }

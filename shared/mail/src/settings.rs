@@ -10,27 +10,28 @@ use crate::{ConfigError, Mailer, Timeouts};
 /// The settings of a service that sends emails, as flags or environment variables.
 #[derive(Clone, Debug, Args)]
 pub struct MailSettings {
-    /// SMTP server: `smtp[s]://[user:password@]host[:port]`; `smtps` in builds with the feature `tls`.
+    /// The address of the SMTP server, `smtp[s]://[user:password@]host[:port]`. `smtps` needs a build with the feature `tls`.
     #[arg(long, env = "SMTP_URL", hide_env_values = true)]
     pub smtp_url: String,
 
-    /// Sender of every email.
+    /// The sender of every email.
     #[arg(long, env = "MAIL_FROM", default_value = "Arch Homework <no-reply@arch.homework>")]
     pub mail_from: String,
 
-    /// Longest time for a connection to the SMTP server, in milliseconds.
+    /// How long a connection to the SMTP server may take, in milliseconds.
     #[arg(long, env = "SMTP_CONNECT_TIMEOUT_MS", default_value_t = 1_000)]
     pub smtp_connect_timeout_ms: u64,
 
-    /// Longest time for one SMTP command, in milliseconds.
+    /// How long one SMTP command may take, in milliseconds.
     #[arg(long, env = "SMTP_COMMAND_TIMEOUT_MS", default_value_t = 5_000)]
     pub smtp_command_timeout_ms: u64,
 
-    /// Emails that are sent at the same time, each over a session of its own.
+    /// How many emails are sent at the same time. Each has an SMTP session of its own.
     #[arg(long, env = "MAIL_SENDERS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub mail_senders: u16,
 
-    /// How long a crash delays the email in hand, in milliseconds; raised to the slowest possible attempt.
+    /// How long an email waits after the service that was sending it has crashed, in milliseconds. It is never less than the time that
+    /// the slowest attempt can take.
     #[arg(long, env = "MAIL_LEASE_MS", default_value_t = 60_000)]
     pub mail_lease_ms: u64,
 }

@@ -9,9 +9,9 @@ use crate::topics::{Topology, create_topics};
 /// What is done once: about topics and dead letters.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TopicCommand {
-    /// Creates the topics that do not exist yet, and ends.
+    /// Creates the topics that do not exist yet. Then it ends.
     CreateTopics(KafkaSettings),
-    /// Sends the dead letters of a topic again, those that were not sent again before, and ends.
+    /// Sends dead letters of a topic again: those that no earlier run has sent. Then it ends.
     ReplayDeadLetters(ReplaySettings),
 }
 
@@ -25,7 +25,9 @@ impl TopicCommand {
             Self::CreateTopics(settings) => create_topics(&settings, &topology).await,
             Self::ReplayDeadLetters(settings) => {
                 let Replayed { sent, bodiless } = replay_dead_letters(&settings, &topology).await?;
-                println!("sent again: {sent}; too large to have come along: {bodiless}");
+                println!(
+                    "{sent} dead letters were sent again; {bodiless} cannot be sent, since they were too large to be kept with their body"
+                );
                 Ok(())
             }
         }

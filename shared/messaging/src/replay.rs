@@ -31,7 +31,7 @@ pub struct ReplaySettings {
     #[command(flatten)]
     pub kafka: KafkaSettings,
 
-    /// Their topic, `<topic>.<consumer>.dlt`, without the installation's prefix.
+    /// The topic of the dead letters, `<topic>.<consumer>.dlt`, without `KAFKA_PREFIX`.
     #[arg(long)]
     pub topic: String,
 }

@@ -13,20 +13,20 @@ use rdkafka::config::RDKafkaLogLevel;
 /// Settings of every Kafka client of a service.
 #[derive(Clone, Debug, Args)]
 pub struct KafkaSettings {
-    /// Kafka's bootstrap servers, `host:port[,host:port...]`.
+    /// The bootstrap servers of Kafka, as `host:port[,host:port...]`.
     #[arg(long, env = "KAFKA_BROKERS")]
     pub kafka_brokers: String,
 
-    /// Put before the names of topics and groups, so that several installations can share a cluster.
+    /// A prefix for the names of topics and groups. With it, several installations can share a cluster.
     #[arg(long, env = "KAFKA_PREFIX", default_value = "")]
     pub kafka_prefix: String,
 
-    /// Partitions of a topic that is created. Choose with room: partitions that are added later send some users' messages
-    /// elsewhere, once.
+    /// How many partitions a created topic gets. Choose more than you need now: when partitions are added later, the messages of
+    /// most users move to another partition, once.
     #[arg(long, env = "KAFKA_PARTITIONS", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub kafka_partitions: i32,
 
-    /// Copies of each partition of a topic that is created.
+    /// How many copies each partition of a created topic gets.
     #[arg(long, env = "KAFKA_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10))]
     pub kafka_replication: i32,
 
@@ -34,59 +34,59 @@ pub struct KafkaSettings {
     #[arg(long, env = "KAFKA_SESSION_TIMEOUT_MS", default_value_t = 6000)]
     pub kafka_session_timeout_ms: u32,
 
-    /// How often finished offsets are committed, in milliseconds.
+    /// How often the offsets of handled messages are committed, in milliseconds.
     #[arg(long, env = "KAFKA_COMMIT_INTERVAL_MS", default_value_t = 1000)]
     pub kafka_commit_interval_ms: u32,
 
-    /// How long a broker may hold an idle fetch, in milliseconds. Apache Kafka wakes up when a message arrives; librdkafka's
-    /// in-memory broker does not.
+    /// How long a broker may hold a fetch for which it has no message, in milliseconds. Apache Kafka answers as soon as a message
+    /// arrives. The in-memory broker of librdkafka answers only when this time is over.
     #[arg(long, env = "KAFKA_FETCH_WAIT_MS", default_value_t = 500)]
     pub kafka_fetch_wait_ms: u32,
 
-    /// How often every client asks which partitions there are, in milliseconds. After that time those that were added are written
-    /// to and read, by all.
+    /// How often every client asks which partitions there are, in milliseconds. Partitions that were added are written to and read
+    /// after that time at the latest.
     #[arg(long, env = "KAFKA_METADATA_REFRESH_MS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=300_000))]
     pub kafka_metadata_refresh_ms: u32,
 
-    /// How long a broker may take to acknowledge what a service has said, in milliseconds, before that counts as an error and is
-    /// tried anew. Nothing is lost by it.
+    /// How long a broker may take to acknowledge a message, in milliseconds. After that time the service sends the message again. No
+    /// message is lost.
     #[arg(long, env = "KAFKA_DELIVERY_TIMEOUT_MS", default_value_t = 120_000, value_parser = clap::value_parser!(u32).range(1000..=900_000))]
     pub kafka_delivery_timeout_ms: u32,
 
-    /// How often the lag of a consumer and the requests to the brokers are measured, in milliseconds.
+    /// How often the lag of consumers and the number of requests to the brokers are measured, in milliseconds.
     #[arg(long, env = "KAFKA_STATISTICS_MS", default_value_t = 5000)]
     pub kafka_statistics_ms: u32,
 
-    /// `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`. The first and the third work in every build; the others in one with
-    /// the feature `tls`.
+    /// How brokers are spoken to: `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`. `ssl` and `sasl_ssl` need a build with the
+    /// feature `tls`. The default is `plaintext`.
     #[arg(long, env = "KAFKA_SECURITY_PROTOCOL")]
     pub kafka_security_protocol: Option<String>,
 
-    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    /// How the service logs in at the brokers: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
     #[arg(long, env = "KAFKA_SASL_MECHANISM")]
     pub kafka_sasl_mechanism: Option<String>,
 
-    /// The name for SASL.
+    /// The user name with which the service logs in at the brokers.
     #[arg(long, env = "KAFKA_SASL_USERNAME")]
     pub kafka_sasl_username: Option<String>,
 
-    /// The password for SASL.
+    /// The password with which the service logs in at the brokers.
     #[arg(long, env = "KAFKA_SASL_PASSWORD", hide_env_values = true)]
     pub kafka_sasl_password: Option<String>,
 
-    /// Certificates of the authorities that may vouch for a broker (PEM); the system's without.
+    /// A PEM file with the certificate authorities that are trusted for brokers. Without it, the system's are trusted.
     #[arg(long, env = "KAFKA_SSL_CA_LOCATION")]
     pub kafka_ssl_ca_location: Option<PathBuf>,
 
-    /// The client's certificate (PEM), where brokers ask for one.
+    /// A PEM file with the client's certificate. It is needed only if brokers ask for one.
     #[arg(long, env = "KAFKA_SSL_CERTIFICATE_LOCATION")]
     pub kafka_ssl_certificate_location: Option<PathBuf>,
 
-    /// The key of the client's certificate (PEM).
+    /// A PEM file with the private key of that certificate.
     #[arg(long, env = "KAFKA_SSL_KEY_LOCATION")]
     pub kafka_ssl_key_location: Option<PathBuf>,
 
-    /// The password of that key.
+    /// The password of that private key.
     #[arg(long, env = "KAFKA_SSL_KEY_PASSWORD", hide_env_values = true)]
     pub kafka_ssl_key_password: Option<String>,
 }

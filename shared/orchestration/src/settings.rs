@@ -7,7 +7,7 @@ use clap::Args;
 /// Settings of recovery.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct RecoverySettings {
-    /// How long an order may stay unfinished before recovery takes it up, in milliseconds.
+    /// How long an order may stay unfinished before recovery finishes it, in milliseconds.
     #[arg(long, env = "RECOVERY_AFTER_MS", default_value_t = 5_000)]
     recovery_after_ms: u64,
 

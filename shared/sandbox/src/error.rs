@@ -35,7 +35,7 @@ pub enum SandboxError {
     },
 
     /// The server ended before it accepted a connection.
-    #[error("PostgreSQL ended while starting, its last words: {log}")]
+    #[error("PostgreSQL ended while it was starting; its log ends with: {log}")]
     PostgresExited {
         /// The end of its log.
         log: String,

@@ -17,12 +17,12 @@ use url::Url;
 /// (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_RESOURCE_ATTRIBUTES`, ...) is read from the environment too.
 #[derive(Clone, Debug, Args)]
 pub struct TraceSettings {
-    /// Base URL of a collector that takes OTLP over HTTP, such as `http://localhost:4318`. Nothing is exported without it.
+    /// The base URL of a collector that takes OTLP over HTTP, such as `http://localhost:4318`. Without it, no spans are exported.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otel_exporter_otlp_endpoint: Option<String>,
 
-    /// Which part of the traces that begin here is recorded, from 0 to 1. Who continues a trace does as its beginner did
-    /// (the sampler is always `parentbased_traceidratio`).
+    /// Which share of the traces that begin in this service is recorded, from 0 to 1. A trace that began elsewhere is recorded if it
+    /// was recorded there (the sampler is always `parentbased_traceidratio`).
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0)]
     pub otel_traces_sampler_arg: f64,
 

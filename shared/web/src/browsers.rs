@@ -20,7 +20,8 @@ use crate::Problem;
 /// Settings of a service that pages may call.
 #[derive(Clone, Debug, Default, Args)]
 pub struct BrowserSettings {
-    /// Origins whose pages may call, separated by commas, such as `https://shop.example.org`; only its own pages if empty.
+    /// Origins whose pages may call the service from a browser, separated by commas, such as `https://shop.example.org`. The
+    /// service's own pages may always call.
     #[arg(long, env = "CORS_ORIGINS", default_value = "", hide_default_value = true)]
     pub cors_origins: Origins,
 }
@@ -31,7 +32,9 @@ pub struct Origins(Arc<[String]>);
 
 /// Why a text does not list origins.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no origin; one is a scheme, a host and maybe a port, such as https://shop.example.org")]
+#[error(
+    "`{0}` is not an origin: an origin is a scheme, a host and, if it is not the usual one, a port, such as https://shop.example.org"
+)]
 pub struct NoOrigin(String);
 
 impl FromStr for Origins {
@@ -169,7 +172,7 @@ mod tests {
         let start = |origins| Service::try_parse_from(["service", "--cors-origins", origins]);
         assert_eq!(start("").unwrap().browsers.cors_origins, Origins::default());
         let error = start("https://shop.example.org,*").unwrap_err().to_string();
-        assert!(error.contains("--cors-origins") && error.contains("`*` is no origin"), "{error}");
+        assert!(error.contains("--cors-origins") && error.contains("`*` is not an origin"), "{error}");
     }
 
     #[test]

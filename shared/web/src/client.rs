@@ -25,15 +25,15 @@ use crate::{Answer, Call, PeerError, RequestContext, Retry, spans};
 /// Settings of the calls to other services.
 #[derive(Clone, Debug, Args)]
 pub struct ClientSettings {
-    /// Longest time for a TCP connection to another service, in milliseconds.
+    /// How long a TCP connection to another service may take, in milliseconds.
     #[arg(long, env = "CONNECT_TIMEOUT_MS", default_value_t = 250)]
     pub connect_timeout_ms: u64,
 
-    /// Longest time for one call of another service, in milliseconds.
+    /// How long one attempt to call another service may take, in milliseconds.
     #[arg(long, env = "CALL_TIMEOUT_MS", default_value_t = 1000)]
     pub call_timeout_ms: u64,
 
-    /// Requests outstanding per called service; the rest queue until their deadline.
+    /// How many requests to one other service may be under way at the same time. Further ones wait, until their deadline.
     #[arg(long, env = "OUTSTANDING_MAX", default_value_t = 256)]
     pub outstanding_max: usize,
 }

@@ -13,19 +13,19 @@ use crate::health::Check;
 /// Where a service listens.
 #[derive(Clone, Debug, Args)]
 pub struct ListenSettings {
-    /// Address to listen on.
+    /// The address on which the service listens.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Most connections at a time; further ones wait to be accepted.
+    /// How many connections may be open at the same time. Further ones wait until they are accepted.
     #[arg(long, env = "CONNECTIONS_MAX", default_value_t = 4096)]
     pub connections_max: usize,
 
-    /// Longest time for a request's head to arrive, also the first one's and that of an idle connection, in milliseconds.
+    /// How long the head of a request may take to arrive, in milliseconds. An idle connection is closed after the same time.
     #[arg(long, env = "HEAD_TIMEOUT_MS", default_value_t = 30_000)]
     pub head_timeout_ms: u64,
 
-    /// Longest time for a request's body to arrive, in milliseconds; then the answer is 408.
+    /// How long the body of a request may take to arrive, in milliseconds. After that time the answer is 408.
     #[arg(long, env = "BODY_TIMEOUT_MS", default_value_t = 5_000)]
     pub body_timeout_ms: u64,
 }
