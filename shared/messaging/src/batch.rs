@@ -150,11 +150,11 @@ async fn transact<H: Handler>(processor: &Processor<H>, ready: &[Ready<'_, H>]) 
     trace::link_batch(ready.iter().map(|it| &it.span));
     let mut conn = outbox.pool.acquire().await?;
     let mut tx = conn.begin().await?;
-    let ids: Vec<_> = ready.iter().map(|it| it.known.event.metadata.id).collect();
+    let ids: Vec<_> = ready.iter().map(|it| it.known.event.metadata.inbox_key()).collect();
     let mut new = if H::INBOX { inbox::claim(&mut tx, name, &ids).await? } else { HashSet::from_iter(ids) };
     // Taken out: a message may be in this batch a second time.
     let batch: Vec<&Ready<'_, H>> =
-        ready.iter().filter(|it| new.remove(&it.known.event.metadata.id)).collect();
+        ready.iter().filter(|it| new.remove(&it.known.event.metadata.inbox_key())).collect();
     let duplicates = ready.len() - batch.len();
     if duplicates > 0 {
         metrics::counter!("messaging_duplicates_skipped_total", "consumer" => *name)

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::envelope::{EnvelopeError, Metadata, header};
+use crate::arrived::{Arrived, EnvelopeError};
+use crate::envelope::Metadata;
 use crate::message::{Decoded, Incoming};
 use crate::trace;
 
@@ -26,8 +27,8 @@ pub struct Event<M> {
 pub struct Cause {
     /// The request that started it all.
     pub correlation_id: Uuid,
-    /// The message, if it is one.
-    pub causation_id: Option<Uuid>,
+    /// The id of the message, if it is one: a UUID, or what a foreign producer calls it.
+    pub causation_id: Option<String>,
     /// The trace that the work belongs to, as a `traceparent` (W3C Trace Context).
     pub traceparent: Option<String>,
 }
@@ -42,7 +43,7 @@ impl Cause {
     pub(crate) fn message(metadata: &Metadata, span: &Span) -> Self {
         Self {
             correlation_id: metadata.correlation_id,
-            causation_id: Some(metadata.id),
+            causation_id: Some(metadata.id.clone()),
             traceparent: trace::traceparent(span),
         }
     }
@@ -62,20 +63,19 @@ pub(crate) fn read<M: Incoming>(
     raw: &OwnedMessage,
     received_at: Instant,
 ) -> Result<Option<Event<M>>, Unreadable> {
-    let missing = EnvelopeError::Missing("ce_type");
-    let Some(headers) = raw.headers() else { return Err(missing.into()) };
-    let kind = header(headers, "ce_type").ok_or(missing)?;
-    match M::decode(kind, raw.payload().unwrap_or_default()) {
+    let arrived = Arrived::read(raw)?;
+    let kind = arrived.required("type")?;
+    match M::decode(&kind, &arrived.data()?) {
         Decoded::Message(message) => {
-            Ok(Some(Event { metadata: Metadata::from_headers(headers)?, received_at, message }))
+            Ok(Some(Event { metadata: Metadata::read(&arrived)?, received_at, message }))
         }
         Decoded::NotOurs => Ok(None),
         Decoded::Unknown => {
             metrics::counter!("messaging_unknown_types_total", "topic" => raw.topic().to_owned())
                 .increment(1);
-            tracing::debug!(topic = raw.topic(), kind, "a message of an unknown type is skipped");
+            tracing::debug!(topic = raw.topic(), %kind, "a message of an unknown type is skipped");
             Ok(None)
         }
-        Decoded::Invalid(error) => Err(Unreadable::Body(kind.to_owned(), error)),
+        Decoded::Invalid(error) => Err(Unreadable::Body(kind.into_owned(), error)),
     }
 }

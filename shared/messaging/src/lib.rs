@@ -7,6 +7,7 @@
 //!
 //! Everything is delivered at least once, in order per key, and has its effect once.
 
+mod arrived;
 pub mod asyncapi;
 mod batch;
 mod client;
@@ -31,9 +32,10 @@ mod settings;
 mod topics;
 mod trace;
 
+pub use arrived::EnvelopeError;
 pub use commands::TopicCommand;
 pub use consumer::Consumer;
-pub use envelope::{EnvelopeError, Metadata};
+pub use envelope::Metadata;
 pub use event::{Cause, Event};
 pub use handler::{Handler, HandlerError, Known};
 #[doc(hidden)]

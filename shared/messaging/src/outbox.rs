@@ -9,11 +9,12 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::envelope::uuid_of;
 use crate::event::Cause;
 use crate::message::Outgoing;
 use crate::settings::KafkaSettings;
 
-/// Largest key, subject and body of a message together, in bytes. Kafka's default is a million with the rest of the envelope,
+/// Largest message in bytes: key, subject, body, and the id of what caused it, which may be a foreign one of any length. Kafka's default is a million with the rest of the envelope,
 /// and what it refuses would hold up everything behind it for ever.
 const MESSAGE_BYTES_MAX: usize = 900_000;
 
@@ -84,8 +85,9 @@ pub(crate) async fn append(conn: &mut PgConnection, Said(said): Said) -> Result<
     if said.is_empty() {
         return Ok(());
     }
-    for (_, Outgoing { kind, key, subject, payload, .. }) in &said {
-        let bytes = key.len() + subject.len() + payload.len();
+    for (cause, Outgoing { kind, key, subject, payload, .. }) in &said {
+        let bytes =
+            key.len() + subject.len() + payload.len() + cause.causation_id.as_ref().map_or(0, String::len);
         if bytes > MESSAGE_BYTES_MAX {
             let error =
                 format!("{kind} is too large to be published: {bytes} bytes, not {MESSAGE_BYTES_MAX}");
@@ -101,15 +103,17 @@ pub(crate) async fn append(conn: &mut PgConnection, Said(said): Said) -> Result<
         columns.subjects.push(message.subject);
         columns.versions.push(message.aggregate_version);
         columns.correlations.push(cause.correlation_id);
-        columns.causations.push(cause.causation_id);
+        let (own, foreign) = split(cause.causation_id);
+        columns.causations.push(own);
+        columns.foreign_causations.push(foreign);
         columns.traceparents.push(cause.traceparent);
         columns.payloads.push(message.payload);
     }
     sqlx::query(
         "insert into outbox (event_id, topic, key, type, subject, aggregate_version, correlation_id, causation_id,
-                             traceparent, payload)
+                             foreign_causation_id, traceparent, payload)
          select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::uuid[],
-                              $8::uuid[], $9::text[], $10::text[])",
+                              $8::uuid[], $9::text[], $10::text[], $11::text[])",
     )
     .bind(columns.event_ids)
     .bind(columns.topics)
@@ -119,6 +123,7 @@ pub(crate) async fn append(conn: &mut PgConnection, Said(said): Said) -> Result<
     .bind(columns.versions)
     .bind(columns.correlations)
     .bind(columns.causations)
+    .bind(columns.foreign_causations)
     .bind(columns.traceparents)
     .bind(columns.payloads)
     .execute(conn)
@@ -137,6 +142,13 @@ struct Columns {
     versions: Vec<Option<i64>>,
     correlations: Vec<Uuid>,
     causations: Vec<Option<Uuid>>,
+    foreign_causations: Vec<Option<String>>,
     traceparents: Vec<Option<String>>,
     payloads: Vec<String>,
+}
+
+/// An id as the columns have it: a UUID, or a foreign producer's text.
+fn split(causation_id: Option<String>) -> (Option<Uuid>, Option<String>) {
+    let own = causation_id.as_deref().and_then(uuid_of);
+    (own, causation_id.filter(|_| own.is_none()))
 }

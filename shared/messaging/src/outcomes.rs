@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use rdkafka::Message as _;
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -18,8 +17,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::arrived::Arrived;
 use crate::client::{Context, drop_blocking};
-use crate::envelope::{Metadata, header};
+use crate::envelope::Metadata;
 use crate::event::Event;
 use crate::message::{Decoded, Incoming};
 use crate::reading::{assign, assign_added, extents};
@@ -82,18 +82,16 @@ impl<M: Incoming> Outcomes<M> {
     }
 
     fn hand_over(&self, message: &BorrowedMessage<'_>) {
-        let Some(headers) = message.headers() else { return };
-        let correlation_id = header(headers, "ce_correlationid").and_then(|id| id.parse().ok());
+        let Ok(arrived) = Arrived::read(message) else { return };
+        let correlation_id = arrived.text("correlationid").ok().flatten().and_then(|id| id.parse().ok());
         let Some(correlation_id) = correlation_id else { return };
         let waiters = self.lock();
         // Most messages are waited for by another replica, or by nobody: they are not even decoded.
         let Some(waiting) = waiters.get(&correlation_id) else { return };
-        let kind = header(headers, "ce_type").unwrap_or_default();
+        let (Ok(kind), Ok(data)) = (arrived.required("type"), arrived.data()) else { return };
         for (_, waiter) in waiting {
-            let Decoded::Message(decoded) = M::decode(kind, message.payload().unwrap_or_default()) else {
-                return;
-            };
-            let Ok(metadata) = Metadata::from_headers(headers) else { return };
+            let Decoded::Message(decoded) = M::decode(&kind, &data) else { return };
+            let Ok(metadata) = Metadata::read(&arrived) else { return };
             // Fails when the client has just gone.
             let _ = waiter.send(Event { metadata, received_at: Instant::now(), message: decoded });
         }
@@ -207,10 +205,10 @@ impl<M> Waiting<M> {
     }
 
     /// The message that the message `request` caused.
-    pub async fn answer_to(&mut self, request: Uuid) -> M {
+    pub async fn answer_to(&mut self, request: &str) -> M {
         loop {
             let event = self.next().await;
-            if event.metadata.causation_id == Some(request) {
+            if event.metadata.causation_id.as_deref() == Some(request) {
                 return event.message;
             }
         }

@@ -70,15 +70,15 @@ impl Producer {
         message: Outgoing,
         cause: &Cause,
         by: Instant,
-    ) -> Result<Uuid, NotAcknowledged> {
+    ) -> Result<String, NotAcknowledged> {
         let metadata = Metadata {
-            id: Uuid::now_v7(),
+            id: Uuid::now_v7().to_string(),
             source: format!("/{}", self.source),
             kind: message.kind.to_owned(),
-            time: Utc::now(),
+            time: Some(Utc::now()),
             subject: Some(message.subject),
             correlation_id: cause.correlation_id,
-            causation_id: cause.causation_id,
+            causation_id: cause.causation_id.clone(),
             aggregate_version: message.aggregate_version,
             traceparent: cause.traceparent.clone(),
         };

@@ -62,7 +62,7 @@ struct Row {
     subject: String,
     aggregate_version: Option<i64>,
     correlation_id: Uuid,
-    causation_id: Option<Uuid>,
+    causation_id: Option<String>,
     traceparent: Option<String>,
     payload: String,
     created_at: DateTime<Utc>,
@@ -232,10 +232,10 @@ impl Outbox {
         row: Row,
     ) -> Result<impl Future<Output = Result<(), KafkaError>> + Send + use<>, KafkaError> {
         let metadata = Metadata {
-            id: row.event_id,
+            id: row.event_id.to_string(),
             source: format!("/{}", self.service),
             kind: row.kind,
-            time: row.created_at,
+            time: Some(row.created_at),
             subject: Some(row.subject),
             correlation_id: row.correlation_id,
             causation_id: row.causation_id,
@@ -295,8 +295,8 @@ async fn acknowledged_prefix(
 async fn fetch_oldest(conn: &mut PgConnection, limit: i64) -> Result<Vec<Row>, sqlx::Error> {
     // The length of a stored text is known without reading it, so what does not fit costs nothing.
     sqlx::query_as(
-        "select id, event_id, topic, key, type, subject, aggregate_version, correlation_id, causation_id,
-                traceparent, payload, created_at
+        "select id, event_id, topic, key, type, subject, aggregate_version, correlation_id,
+                coalesce(foreign_causation_id, causation_id::text) as causation_id, traceparent, payload, created_at
          from (select *, sum(bytes) over (order by id) - bytes as bytes_before
                from (select *, octet_length(key) + octet_length(payload) as bytes
                      from outbox order by id limit $1) oldest) oldest

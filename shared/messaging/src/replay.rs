@@ -14,9 +14,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::arrived::text_header;
 use crate::client::Context;
 use crate::dead_letter::{BODY_BYTES, DELIVERY_MAX, PREFIX, TOPIC};
-use crate::envelope::header;
 use crate::reading::{Extent, assign, extents};
 use crate::settings::KafkaSettings;
 use crate::topics::Topology;
@@ -112,7 +112,7 @@ fn not_sent_yet(reader: &StreamConsumer<Context>, topic: String) -> anyhow::Resu
 /// Where a dead letter was; `None` if it is not whole.
 fn origin<'a>(letter: &OwnedMessage, topics: &'a [String]) -> Option<&'a str> {
     let headers = letter.headers()?;
-    let topic = header(headers, TOPIC).filter(|_| header(headers, BODY_BYTES).is_none())?;
+    let topic = text_header(headers, TOPIC).filter(|_| text_header(headers, BODY_BYTES).is_none())?;
     topics.iter().find(|known| *known == topic).map(String::as_str)
 }
 

@@ -35,7 +35,8 @@ pub enum AskError {
 
 /// What is said about a request that Kafka has.
 pub struct Answers<M> {
-    request: Uuid,
+    /// Its id.
+    request: String,
     waiting: Waiting<M>,
 }
 
@@ -102,7 +103,7 @@ impl<M: Incoming> Requests<M> {
 impl<M> Answers<M> {
     /// The message that the request itself caused.
     pub async fn first(&mut self) -> M {
-        self.waiting.answer_to(self.request).await
+        self.waiting.answer_to(&self.request).await
     }
 
     /// The first message about the request that `choose` takes, whatever caused it: also one that a repeat of the request led to.

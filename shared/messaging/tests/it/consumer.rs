@@ -102,7 +102,7 @@ async fn what_a_handler_says_is_published_with_what_caused_it() {
 
     let answers = world.everything_in(&world.settings.topic("answers")).await;
     assert_eq!(answers.len(), 2);
-    assert_eq!(header(&answers[0], "ce_causationid"), Some(request.id.to_string()));
+    assert_eq!(header(&answers[0], "ce_causationid"), Some(request.id));
     assert_eq!(header(&answers[0], "ce_correlationid"), Some(request.correlation_id.to_string()));
     assert_eq!(header(&answers[0], "ce_aggregateversion").as_deref(), Some("7"));
     world.stop().await;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use messaging::{ReplaySettings, Replayed, replay_dead_letters};
 use rdkafka::Message as _;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders, OwnedMessage};
+use serde_json::{Value, json};
 
+use crate::foreign::whole;
 use crate::notebook::{Fault, Orders};
 use crate::wire::{Raw, envelope, header};
 use crate::world::{World, eventually, numbers_of, topology};
@@ -49,12 +51,55 @@ fn poison() -> Vec<(Raw, &'static str)> {
         (Raw { headers: None, ..note() }, "the header ce_type is missing"),
         (Raw { headers: None, key: None, body: None }, "the header ce_type is missing"),
         (with(headers_but("ce_type", None)), "the header ce_type is missing"),
-        (with(headers_but("ce_type", Some(b"\xff"))), "the header ce_type is missing"),
+        (with(headers_but("ce_type", Some(b"\xff"))), "the header ce_type cannot be understood"),
         (with(headers_but("ce_id", None)), "the header ce_id is missing"),
-        (with(headers_but("ce_id", Some(b"seven"))), "the header ce_id cannot be understood"),
+        (with(headers_but("ce_id", Some(b""))), "the header ce_id cannot be understood"),
+        (with(headers_but("ce_id", Some(b"se\0ven"))), "the header ce_id cannot be understood"),
+        (with(headers_but("ce_source", Some(b"\n"))), "the header ce_source cannot be understood"),
         (with(headers_but("ce_time", Some(b"noon"))), "the header ce_time cannot be understood"),
         (with(headers_but("ce_specversion", Some(b"0.3"))), "the header ce_specversion cannot be understood"),
         (with(headers_but("ce_correlationid", None)), "the header ce_correlationid is missing"),
+    ]
+    .into_iter()
+    .chain(poison_in_one_piece())
+    .collect()
+}
+
+/// What says that it is a whole event, and is none that can be handled.
+fn poison_in_one_piece() -> Vec<(Raw, &'static str)> {
+    let event = |change: fn(&mut Value)| {
+        let mut event = whole("a", 0);
+        change(&mut event);
+        Raw::in_one_piece("a", &event)
+    };
+    let said_to_be = |content_type: &[u8]| Raw {
+        headers: Some(headers_but("content-type", Some(content_type))),
+        ..Raw::note("a", 0)
+    };
+    let structured = "the content type is application/cloudevents+json, but the value is no such event";
+    vec![
+        // Its headers are those of a note in binary mode: the content type counts.
+        (said_to_be(b"application/cloudevents+json"), "the attribute type is missing"),
+        (Raw { body: Some(b"{".to_vec()), ..said_to_be(b"application/cloudevents+json") }, structured),
+        (Raw { body: Some(b"[]".to_vec()), ..said_to_be(b"application/cloudevents+json") }, structured),
+        (Raw { body: None, ..said_to_be(b"application/cloudevents+json") }, structured),
+        (said_to_be(b"application/cloudevents-batch+json"), "only application/cloudevents+json is read"),
+        (said_to_be(b"application/cloudevents+avro"), "only application/cloudevents+json is read"),
+        (event(|it| it["specversion"] = "0.3".into()), "the attribute specversion cannot be understood"),
+        (event(|it| it["id"] = Value::Null), "the attribute id is missing"),
+        (event(|it| it["id"] = 7.into()), "the attribute id cannot be understood"),
+        (event(|it| it["correlationid"] = Value::Null), "the attribute correlationid is missing"),
+        (event(|it| it["time"] = "noon".into()), "the attribute time cannot be understood"),
+        (event(|it| it["data"] = json!({"key": "a"})), "missing field `number`"),
+        (event(|it| it["data"] = json!([])), "an array instead of an object"),
+        (event(|it| drop(it.as_object_mut().unwrap().remove("data"))), "violates the schema of Noted: EOF"),
+        (
+            event(|it| {
+                it.as_object_mut().unwrap().remove("data");
+                it["data_base64"] = "?".into();
+            }),
+            "the attribute data_base64 cannot be understood",
+        ),
     ]
 }
 

@@ -8,6 +8,7 @@
 mod consumer;
 mod consumer_faults;
 mod dead_letters;
+mod foreign;
 mod growth;
 mod notebook;
 mod outbox;

@@ -191,7 +191,7 @@ impl<const ONCE: bool> Notebook<ONCE> {
         sqlx::query("insert into effects (key, number, event_id, member) values ($1, $2, $3, $4)")
             .bind(&note.key)
             .bind(note.number)
-            .bind(event.metadata.id)
+            .bind(event.metadata.inbox_key())
             .bind(self.member)
             .execute(tx)
             .await?;

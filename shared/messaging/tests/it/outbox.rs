@@ -54,7 +54,7 @@ async fn what_a_committed_transaction_said_is_published_once_and_in_order_and_wh
 async fn a_message_has_its_envelope_and_its_key() {
     let world = World::start().await;
     let outbox = world.outbox();
-    let (correlation_id, causation_id) = (Uuid::now_v7(), Some(Uuid::now_v7()));
+    let (correlation_id, causation_id) = (Uuid::now_v7(), Some(Uuid::now_v7().to_string()));
     let cause = Cause { correlation_id, causation_id, traceparent: None };
     let mut conn = outbox.pool().acquire().await.unwrap();
     let mut tx = conn.begin().await.unwrap();
@@ -68,7 +68,7 @@ async fn a_message_has_its_envelope_and_its_key() {
 
     let published = world.everything_in(&world.settings.topic("kept")).await;
     let [message] = &published[..] else { panic!("{published:?}") };
-    let metadata = Metadata::from_headers(rdkafka::Message::headers(message).unwrap()).unwrap();
+    let metadata = Metadata::of(message).unwrap();
     assert_eq!((metadata.source.as_str(), metadata.kind.as_str()), ("/notes", "Kept"));
     assert_eq!(metadata.subject.as_deref(), Some("note/ä"));
     assert_eq!(metadata.correlation_id, cause.correlation_id);

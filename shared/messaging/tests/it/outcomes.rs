@@ -28,7 +28,7 @@ impl Gateway {
     }
 
     /// Publishes an answer; returns its id.
-    async fn answer(&self, correlation_id: Uuid, number: i64) -> Uuid {
+    async fn answer(&self, correlation_id: Uuid, number: i64) -> String {
         let answer = Outgoing::new("a", "note/1", &Answered { number });
         self.producer.publish(answer, &Cause::request(correlation_id), soon()).await.unwrap()
     }
@@ -75,10 +75,10 @@ async fn the_answer_to_a_message_is_told_apart_from_others_of_the_same_request()
     let correlation_id = Uuid::now_v7();
     let mut waiting = gateway.outcomes.wait_for(correlation_id);
     let request = gateway.answer(correlation_id, 1).await;
-    let cause = Cause { correlation_id, causation_id: Some(request), traceparent: None };
+    let cause = Cause { correlation_id, causation_id: Some(request.clone()), traceparent: None };
     let answer = Outgoing::new("a", "note/1", &Answered { number: 2 });
     gateway.producer.publish(answer, &cause, soon()).await.unwrap();
-    let Answers::Answered(answer) = timeout(DEADLINE, waiting.answer_to(request)).await.unwrap();
+    let Answers::Answered(answer) = timeout(DEADLINE, waiting.answer_to(&request)).await.unwrap();
     assert_eq!(answer.number, 2);
     gateway.reading.stop().await;
     world.stop().await;

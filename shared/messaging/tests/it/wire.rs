@@ -49,10 +49,10 @@ impl Raw {
 
 pub fn envelope(kind: &str) -> Metadata {
     Metadata {
-        id: Uuid::now_v7(),
+        id: Uuid::now_v7().to_string(),
         source: "/test".to_owned(),
         kind: kind.to_owned(),
-        time: Utc::now(),
+        time: Some(Utc::now()),
         subject: None,
         correlation_id: Uuid::now_v7(),
         causation_id: None,
