@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from charts import CHARTS, STYLES, helm, render
+from charts import CHARTS, STYLES, find, helm, render
 from test_rendering import VARIANTS
 
 # Kinds that Kubernetes names otherwise than by an appended "s".
@@ -40,3 +40,17 @@ def test_the_role_for_deploying_covers_every_object(style, variant):
         # Helm 4 creates by `patch`, and waits by `watch`.
         needed = {"get", "list", "watch", "create", "update", "patch", "delete"}
         assert needed <= allowed.get((group, resource), set()), (group, resource)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_command_that_is_written_down_finds_all_that_an_uninstallation_leaves(style):
+    page = (CHARTS / "README.md").read_text()
+    (kinds, key, value) = re.search(r"kubectl .* delete (\S+) --selector (\S+)=(\S+)", page).groups()
+    documents = render(style)
+    assert kinds.split(",") == ["pod", "secret", "pvc"]
+    for kind, name in [("Pod", "test"), ("Secret", "database")]:
+        assert find(documents, kind, name)["metadata"]["labels"][key] == value
+    for document in documents:
+        if document["kind"] == "StatefulSet":
+            # Kubernetes gives these labels to its claims.
+            assert document["spec"]["selector"]["matchLabels"][key] == value

@@ -140,7 +140,14 @@ def test_a_copy_without_links_works_too(style, tmp_path):
     helm("template", "hw", tmp_path / style, f"--kube-version={KUBERNETES[-1]}")
 
 
-FILES = ["values.yaml", "production-values.yaml", "values.schema.json", "templates/all.yaml", "templates/NOTES.txt"]
+FILES = [
+    "values.yaml",
+    "production-values.yaml",
+    "values.schema.json",
+    "templates/all.yaml",
+    "templates/NOTES.txt",
+    ".helmignore",
+]
 
 
 @pytest.mark.parametrize("file", FILES)

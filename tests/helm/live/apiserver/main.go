@@ -1,5 +1,5 @@
-// An API server of Kubernetes with its store, and nothing else: no controllers, no nodes. For tests: apiserver FOLDER PORT. Who has
-// the token `admin` may do everything; who has `deployer` what roles allow.
+// An API server of Kubernetes with its store, for tests: apiserver FOLDER PORT. There are no controllers and no nodes. Who has the
+// token `admin` may do everything; who has `deployer` may do what roles allow.
 package main
 
 import (
