@@ -16,13 +16,17 @@ OWNERS = {style: [service for service in SERVICES[style] if service != "gateway"
 # For tests that look at one service of one style.
 EVERY_SERVICE = [(style, service) for style in STYLES for service in SERVICES[style]]
 
+# Both that the charts are made for; the one that a test is run with is `program`.
+HELMS = {"helm3": os.environ["HELM3"], "helm4": os.environ["HELM4"]}
+program = None
+
 # The oldest version that the charts allow, and the one whose schemas are checked.
 KUBERNETES = ["1.30.0", "1.37.0"]
 
 
-def helm(*arguments, check=True):
+def helm(*arguments, check=True, by=None):
     """Runs Helm, without any cluster that this machine may know of."""
-    command = [os.environ["HELM"], *map(str, arguments)]
+    command = [by or program, *map(str, arguments)]
     environment = {**os.environ, "KUBECONFIG": os.devnull}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=CHARTS)
     if check and done.returncode:
@@ -30,22 +34,30 @@ def helm(*arguments, check=True):
     return done
 
 
+def parse(text):
+    """The objects in what Helm has rendered."""
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+
+
 @functools.cache
-def _rendered(style, arguments):
-    return helm("template", "hw", style, "--namespace=hw", f"--kube-version={KUBERNETES[-1]}", *arguments).stdout
+def rendered(by, style, arguments):
+    """The text that this Helm makes of a style."""
+    return helm("template", "hw", style, "--namespace=hw", f"--kube-version={KUBERNETES[-1]}", *arguments, by=by).stdout
+
+
+def flags(style, *settings, production=False):
+    values = [f"--values={style}/production-values.yaml"] if production else []
+    return (*values, *(f"--set={setting}" for setting in settings))
 
 
 def render(style, *settings, production=False):
     """The objects of a style with settings such as `kafka.enabled=false`; production: with the example for that."""
-    values = [f"--values={style}/production-values.yaml"] if production else []
-    text = _rendered(style, (*values, *(f"--set={setting}" for setting in settings)))
-    return [document for document in yaml.safe_load_all(text) if document]
+    return parse(rendered(program, style, flags(style, *settings, production=production)))
 
 
 def refusal(style, *settings):
     """Why these settings are refused."""
-    flags = [f"--kube-version={KUBERNETES[-1]}", *(f"--set={setting}" for setting in settings)]
-    done = helm("template", "hw", style, *flags, check=False)
+    done = helm("template", "hw", style, f"--kube-version={KUBERNETES[-1]}", *flags(style, *settings), check=False)
     assert done.returncode, f"{settings} were accepted"
     return done.stderr
 

@@ -1,5 +1,6 @@
 """The charts install alone, and every object is one that Kubernetes knows."""
 
+import functools
 import json
 import os
 import re
@@ -9,14 +10,18 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from charts import CHARTS, EVENT_STYLES, KUBERNETES, ROOT, STYLES, find, helm, pods, render
+from charts import CHARTS, EVENT_STYLES, KUBERNETES, ROOT, STYLES, containers, find, helm, parse, pods, render
+from cluster import Cluster
 
 VARIANTS = {
     "default": dict(),
     "production": dict(production=True),
     "prefix": dict(settings=["ingress.pathPrefix=/hw"]),
     "no-ingress-no-policies": dict(settings=["ingress.enabled=false", "networkPolicy.enabled=false"]),
+    "autoscaling": dict(settings=["services.gateway.autoscaling.enabled=true", "services.order.replicas=null"]),
 }
+# One file of definitions serves all objects of all tests.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -51,7 +56,7 @@ def test_the_oldest_kubernetes_is_served_and_an_older_one_refused(style):
 @pytest.mark.parametrize("style", STYLES)
 def test_names_fit_even_if_the_release_has_the_longest_name(style):
     text = helm("template", "r" * 53, style, f"--kube-version={KUBERNETES[-1]}").stdout
-    for document in yaml.safe_load_all(text):
+    for document in parse(text):
         # A StatefulSet's pods carry its name and a hash of ten characters in a label.
         longest = 63 - len("-0123456789") if document["kind"] == "StatefulSet" else 63
         assert len(document["metadata"]["name"]) <= longest, document["metadata"]["name"]
@@ -65,7 +70,66 @@ def test_the_library_chart_is_there_in_a_checkout_and_in_a_package(style, tmp_pa
     helm("package", style, f"--destination={tmp_path}")
     (package,) = tmp_path.iterdir()
     packed = helm("template", "hw", package, "--namespace=hw", f"--kube-version={KUBERNETES[-1]}").stdout
-    assert len([d for d in yaml.safe_load_all(packed) if d]) == len(render(style))
+    assert len(parse(packed)) == len(render(style))
+
+
+def copy_of_the_charts(folder):
+    return shutil.copytree(CHARTS, folder / "helm", symlinks=True)
+
+
+def assert_changes_of_common_arrive(charts, style):
+    names = charts / "common" / "templates" / "_names.tpl"
+    names.write_text(names.read_text().replace("part-of: arch-homework", "part-of: changed"))
+    # Often, since Helm goes through charts of the same name in no order.
+    for _ in range(10):
+        text = helm("template", "hw", charts / style, f"--kube-version={KUBERNETES[-1]}").stdout
+        assert "part-of: changed" in text and "part-of: arch-homework" not in text
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_building_dependencies_makes_no_second_library_chart(style, tmp_path):
+    """Argo CD and Skaffold do so unasked."""
+    charts = copy_of_the_charts(tmp_path)
+    helm("dependency", "build", charts / style)
+    assert "unpacked" in helm("dependency", "list", charts / style).stdout
+    assert_changes_of_common_arrive(charts, style)
+
+
+def test_a_packed_library_chart_that_was_left_behind_is_not_used(tmp_path):
+    """As the other charts, which have the same `.helmignore`."""
+    charts = copy_of_the_charts(tmp_path)
+    helm("package", charts / "common", f"--destination={charts / STYLES[0] / 'charts'}")
+    assert_changes_of_common_arrive(charts, STYLES[0])
+
+
+LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+IMAGE = re.compile(r"[a-z0-9/.-]+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def labels_of(document):
+    """All labels and selectors in it."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if key in ("labels", "matchLabels"):
+                yield from value.items()
+            else:
+                yield from labels_of(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from labels_of(value)
+
+
+@pytest.mark.parametrize("version", ["0.2.0+build.7", "0.2.0-rc.1+" + "20261127." * 8 + "1"])
+@pytest.mark.parametrize("style", STYLES)
+def test_a_version_that_names_its_build_is_fit_for_labels_and_images(style, version, tmp_path):
+    helm("package", style, f"--version={version}", f"--app-version={version}", f"--destination={tmp_path}")
+    (package,) = tmp_path.iterdir()
+    documents = parse(helm("template", "hw", package, f"--kube-version={KUBERNETES[-1]}").stdout)
+    for key, value in labels_of(documents):
+        assert LABEL.fullmatch(value) and len(value) <= 63, (key, value)
+    for part, pod in pods(documents):
+        for container in containers(pod):
+            assert IMAGE.fullmatch(container["image"]), (part, container["image"])
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -76,7 +140,14 @@ def test_a_copy_without_links_works_too(style, tmp_path):
     helm("template", "hw", tmp_path / style, f"--kube-version={KUBERNETES[-1]}")
 
 
-FILES = ["values.yaml", "production-values.yaml", "values.schema.json", "templates/all.yaml", "templates/NOTES.txt"]
+FILES = [
+    "values.yaml",
+    "production-values.yaml",
+    "values.schema.json",
+    "templates/all.yaml",
+    "templates/NOTES.txt",
+    ".helmignore",
+]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -106,7 +177,9 @@ def test_restful_does_not_mention_kafka():
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_notes_name_the_next_command(style):
-    said = helm("install", "hw", style, "--namespace=hw", "--dry-run=client").stdout
+    # Helm 3 wants a cluster even for a dry run.
+    with Cluster() as cluster:
+        said = cluster.helm("install", "hw", style, "--dry-run=client").stdout
     assert "helm test hw --namespace hw --logs" in said
     assert "port-forward service/hw-gateway 8080:http" in said
     assert find(render(style), "Service", "gateway")["spec"]["ports"][0]["name"] == "http"

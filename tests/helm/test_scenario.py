@@ -13,6 +13,9 @@ from charts import STYLES, find, pods, render
 
 STEPS = 8
 
+# The script is the same with either, as test_helm_versions.py has it.
+HELMS = ["helm4"]
+
 
 class Gateway(http.server.ThreadingHTTPServer):
     """One user, kept in memory. `later`: how often an outcome is not known yet; `wrong`: what it does not do."""

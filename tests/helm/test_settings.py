@@ -11,7 +11,7 @@ from charts import CHARTS, EVENT_STYLES, OWNERS, ROOT, SERVICES, STYLES, contain
 @pytest.mark.parametrize("style", STYLES)
 def test_every_variable_is_a_setting_of_the_program(style):
     """A name with a slip in it would be ignored by the program, and nobody would know."""
-    sources = [*(ROOT / style / "src").rglob("*.rs"), *(ROOT / "shared").rglob("src/**/*.rs")]
+    sources = [*(ROOT / style / "src").rglob("*.rs"), *(ROOT / "shared").glob("*/src/**/*.rs")]
     known = set(re.findall(r'env = "([A-Z0-9_]+)"', "".join(source.read_text() for source in sources)))
     assert {"LISTEN", "DATABASE_URL", "SMTP_URL"} <= known
     for production in (False, True):
@@ -211,7 +211,10 @@ def test_the_schema_knows_every_value_and_refuses_all_others(style):
     "setting, named",
     [
         ("services.order.replicas=0", "/services/order/replicas"),
-        ("services.order.settings.logFilter=info", "logFilter"),
+        ("settings.logFilter=info", "at '/settings': additional properties 'logFilter' not allowed"),
+        ("services.order.settings.logFilter=a", "at '/services/order/settings': additional properties 'logFilter' not allowed"),
+        ("services.order.autoscaling.averageCPU=half", "/services/order/autoscaling/averageCPU"),
+        ("image.tag=0.2.0+7", "/image/tag"),
         ("settings.LOG_FILTER=1", "/settings/LOG_FILTER"),
         ("postgresql.external.sslMode=prefer", "/postgresql/external/sslMode"),
         ("postgresql.database=Order-1", "/postgresql/database"),

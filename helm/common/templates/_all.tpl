@@ -10,6 +10,10 @@ and whether there is Kafka; the rest follows from that.
 {{ include "common.configmap" $context }}
 ---
 {{ include "common.deployment" $context }}
+{{- if (index $.Values.services $service).autoscaling.enabled }}
+---
+{{ include "common.autoscaler" $context }}
+{{- end }}
 ---
 {{ include "common.service" (dict "root" $ "part" $service "ports" (dict "http" 8080)) }}
 ---

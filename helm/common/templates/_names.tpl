@@ -25,10 +25,15 @@ app.kubernetes.io/component: {{ .part }}
 
 {{- define "common.labels" -}}
 {{ include "common.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "common.label" .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: arch-homework
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | include "common.label" }}
+{{- end }}
+
+{{/* A version as the value of a label, which takes no `+` and no more than 63 characters. */}}
+{{- define "common.label" -}}
+{{ replace "+" "_" . | trunc 63 | trimAll "-_." }}
 {{- end }}
 
 {{- define "common.metadata" -}}

@@ -29,7 +29,7 @@ data:
 {{- end }}
 
 {{- define "common.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion | replace "+" "_" }}
 {{- end }}
 
 {{- define "common.deployment" -}}
@@ -59,7 +59,10 @@ kind: Deployment
 metadata:
   {{- include "common.metadata" . | nindent 2 }}
 spec:
+  {{- /* Not rendered, it is not Helm's: an upgrade leaves the number that somebody else has set. */}}
+  {{- if and $own.replicas (not $own.autoscaling.enabled) }}
   replicas: {{ $own.replicas }}
+  {{- end }}
   revisionHistoryLimit: 3
   selector:
     matchLabels:

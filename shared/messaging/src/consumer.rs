@@ -72,25 +72,26 @@ impl Consumer {
     /// # Errors
     /// When librdkafka says that this client cannot go on. Whoever supervises the process starts it anew.
     pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
-        Box::pin(self.consume_until(shutdown))
+        Box::pin(async move {
+            let outcome = tokio::select! {
+                outcome = self.consume(&shutdown) => outcome,
+                never = inbox::purge_for_ever(self.pool.clone(), self.name) => match never {},
+            };
+            leave(self.name, self.kafka).await;
+            drop_blocking(self.dead_letters);
+            outcome
+        })
     }
 
-    async fn consume_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut purge = tokio::time::interval(inbox::PURGE_INTERVAL);
-        let outcome = loop {
+    async fn consume(&self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        loop {
             // Asked for, since it is told but once, and perhaps where other errors are passed over.
             if let Some((_, reason)) = self.kafka.client().fatal_error() {
-                break Err(anyhow!("the consumer {} cannot go on: {reason}", self.name));
+                return Err(anyhow!("the consumer {} cannot go on: {reason}", self.name));
             }
             let first = tokio::select! {
                 message = self.kafka.recv() => message,
-                _ = purge.tick() => {
-                    if inbox::purge(&self.pool, self.name).await {
-                        purge.reset_after(inbox::PURGE_PAUSE);
-                    }
-                    continue;
-                }
-                () = shutdown.cancelled() => break Ok(()),
+                () = shutdown.cancelled() => return Ok(()),
             };
             let messages = match first {
                 Ok(first) => self.with_what_is_there(first.detach()),
@@ -100,13 +101,10 @@ impl Consumer {
                 }
             };
             fail::fail_point!("messaging::consumed");
-            if !self.finish(messages, &shutdown).await {
-                break Ok(());
+            if !self.finish(messages, shutdown).await {
+                return Ok(());
             }
-        };
-        leave(self.name, self.kafka).await;
-        drop_blocking(self.dead_letters);
-        outcome
+        }
     }
 
     /// Logs an error of polling. Most pass by themselves; a topic or a permission that is missing does not.

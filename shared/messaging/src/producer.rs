@@ -61,7 +61,7 @@ impl Producer {
         message: Outgoing,
         cause: &'a Cause,
         by: Instant,
-    ) -> BoxFuture<'a, Result<Uuid, NotAcknowledged>> {
+    ) -> BoxFuture<'a, Result<String, NotAcknowledged>> {
         Box::pin(self.publish_by(message, cause, by))
     }
 

@@ -109,26 +109,37 @@ impl Unfinished {
     /// An order comes due again after the lease, which doubles once and differs from order to order: one that never can be finished is
     /// not always ahead of the others. Reads no more rows than it takes, however long the list is.
     pub(crate) async fn take_due(&self, limit: i64) -> Result<Vec<Order>, StoreError> {
-        for decided in [false, true] {
-            let take = sqlx::query_as(
-                "update unfinished
-                 set decided = status <> 'pending', attempts = attempts + 1,
-                     due_at = now() + $1 * least(attempts + 1, 2) * (1 + random()) * interval '1 second'
-                 from (select order_id from unfinished where decided = $2 and due_at <= now()
-                       order by due_at limit $3 for update skip locked) due
-                      join orders on orders.id = due.order_id
-                 where unfinished.order_id = due.order_id
-                 returning orders.*",
-            )
-            .bind(self.settings.due_after().as_secs_f64())
-            .bind(decided)
-            .bind(limit);
-            let taken: Vec<Order> = self.pool.run(|conn| Box::pin(take.fetch_all(conn))).await?;
+        loop {
+            let mut taken = self.take(false, limit).await?;
+            if taken.is_empty() {
+                return self.take(true, limit).await;
+            }
+            // Decided by somebody who could not say so any more. They are behind the pending ones now.
+            taken.retain(|order| order.settlement().is_none());
             if !taken.is_empty() {
                 return Ok(taken);
             }
         }
-        Ok(Vec::new())
+    }
+
+    /// Takes from one of the two queues. What is in the wrong one is put into the other.
+    async fn take(&self, decided: bool, limit: i64) -> Result<Vec<Order>, StoreError> {
+        let take = sqlx::query_as(
+            "update unfinished
+             set decided = is_decided, attempts = attempts + (decided = is_decided)::int,
+                 due_at = case when decided = is_decided
+                     then now() + $1 * least(attempts + 1, 2) * (1 + random()) * interval '1 second'
+                     else due_at end
+             from (select order_id from unfinished where decided = $2 and due_at <= now()
+                   order by due_at limit $3 for update skip locked) due
+                  join (select *, status <> 'pending' as is_decided from orders) orders on orders.id = due.order_id
+             where unfinished.order_id = due.order_id
+             returning orders.*",
+        )
+        .bind(self.settings.due_after().as_secs_f64())
+        .bind(decided)
+        .bind(limit);
+        Ok(self.pool.run(|conn| Box::pin(take.fetch_all(conn))).await?)
     }
 
     /// Waits, once the service is told to stop, for the orders that are being finished: those that were answered with 202 are still

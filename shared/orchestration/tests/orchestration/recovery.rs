@@ -1,5 +1,6 @@
 //! Which orders recovery takes up, in which order, and what it does when a step fails.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::Settlement;
@@ -131,6 +132,68 @@ async fn an_email_that_fails_holds_up_no_pending_order() {
     let stop = flow.recover(&hour);
     eventually("the other one is done", async || (world.list().await.len() == 1).then_some(())).await;
     assert!(world.list().await.contains_key(&orders[0].id), "its email comes due again");
+    stop.cancel();
+    world.stop().await;
+}
+
+/// Each look at the list would read all of it, were there a sort of it, and at a million rows none would end in time.
+#[tokio::test]
+async fn pending_orders_are_found_behind_a_long_list_of_emails_without_reading_it() {
+    let world = World::start().await;
+    world.fill_with_orders_that_lack_their_email(100_000).await;
+    let unfinished = world.unfinished(0);
+    let mut pending = Vec::new();
+    for _ in 0..50 {
+        pending.push(world.listed(&unfinished).await.id);
+    }
+    let hour = world.unfinished(3_600_000);
+    let flow = Scripted { notification_is_away: true, ..Scripted::on(&hour) };
+    let before = world.rows_read(100_000).await;
+    let stop = flow.recover(&hour);
+    eventually("a round ends at an email", async || (flow.notified.lock().unwrap().len() > 50).then_some(()))
+        .await;
+    stop.cancel();
+    // In the order of the list, but for those that are finished at the same time.
+    let mut decided = flow.decided.lock().unwrap()[..50].to_vec();
+    decided.sort_unstable();
+    assert_eq!(decided, pending);
+    world.pool.close();
+    let read = world.rows_read(before + 100).await - before;
+    assert!(read < 2_000, "{read} rows were read to find 50");
+    world.stop().await;
+}
+
+/// An email that failed is known to have failed, so that the next pending order need not wait until it was looked at again.
+#[tokio::test]
+async fn an_order_whose_email_failed_waits_behind_those_that_are_pending() {
+    let world = World::start().await;
+    let unfinished = world.unfinished(0);
+    let paid = world.listed(&unfinished).await;
+    world.settle(&paid, Settlement::Paid).await;
+    unfinished.lacks_its_email(paid.id);
+    let pending = [world.listed(&unfinished).await, world.listed(&unfinished).await];
+    let flow = Scripted::on(&unfinished);
+    let stop = flow.recover(&unfinished);
+    eventually("all are done", async || world.list().await.is_empty().then_some(())).await;
+    assert_eq!(flow.notified.lock().unwrap().last(), Some(&paid.id));
+    assert_eq!(flow.notified.lock().unwrap()[0], pending[0].id);
+    stop.cancel();
+    world.stop().await;
+}
+
+/// The first finds out whether anybody answers; then they are finished together.
+#[tokio::test]
+async fn a_list_is_worked_off_several_orders_at_a_time() {
+    let world = World::start().await;
+    let unfinished = world.unfinished(0);
+    for _ in 0..30 {
+        world.listed(&unfinished).await;
+    }
+    let hour = world.unfinished(3_600_000);
+    let flow = Scripted { each_takes: Duration::from_millis(20), ..Scripted::on(&hour) };
+    let stop = flow.recover(&hour);
+    eventually("all are done", async || world.list().await.is_empty().then_some(())).await;
+    assert_eq!(flow.most_at_once.load(Ordering::SeqCst), 8, "as many as may be");
     stop.cancel();
     world.stop().await;
 }

@@ -1,6 +1,7 @@
 //! What each test stands on: a database of its own, orders in it, and a flow that writes down what it was asked to do.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,44 @@ impl World {
             .collect()
     }
 
+    /// Orders that are paid and due on the list, for longer than any other, without an email.
+    pub async fn fill_with_orders_that_lack_their_email(&self, orders: i32) {
+        // Of its own, since what a session has read is told when it ends.
+        let filling = Pool::new(self.databases.services["order"].as_str().parse().unwrap(), 1);
+        let mut conn = filling.acquire().await.unwrap();
+        for (statement, count) in [
+            (
+                "insert into orders (request_id, user_id, price, status, version)
+                 select gen_random_uuid(), 1, 90, 'paid', 2 from generate_series(1, $1)",
+                orders,
+            ),
+            (
+                "insert into unfinished (order_id, due_at, attempts, decided)
+                 select id, now() - interval '1 hour', $1, true from orders",
+                1,
+            ),
+        ] {
+            sqlx::query(statement).bind(count).execute(&mut *conn).await.unwrap();
+        }
+        sqlx::query("analyze orders, unfinished").execute(&mut *conn).await.unwrap();
+        drop(conn);
+        filling.close();
+    }
+
+    /// How many rows were read so far, as soon as that is at least `expected`: a session tells when it ends.
+    pub async fn rows_read(&self, expected: i64) -> i64 {
+        let watching = Pool::new(self.databases.services["order"].as_str().parse().unwrap(), 1);
+        eventually("what was read is known", async || {
+            let question =
+                "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_user_tables
+                            where relname in ('orders', 'unfinished')";
+            let mut conn = watching.acquire().await.unwrap();
+            let read: i64 = sqlx::query_scalar(question).fetch_one(&mut *conn).await.unwrap();
+            (read >= expected).then_some(read)
+        })
+        .await
+    }
+
     pub async fn stop(self) {
         self.pool.close();
         provision::drop_all(&admin_url().await, &self.databases).await.unwrap();
@@ -147,6 +186,13 @@ pub struct Scripted {
     pub decided: Arc<Mutex<Vec<OrderId>>>,
     /// The orders whose email was to be handed over.
     pub notified: Arc<Mutex<Vec<OrderId>>>,
+    /// Whether no email can be handed over.
+    pub notification_is_away: bool,
+    /// What deciding takes.
+    pub each_takes: Duration,
+    /// How many were being decided at the same time, now and at most.
+    pub now_at_once: Arc<AtomicUsize>,
+    pub most_at_once: Arc<AtomicUsize>,
     pub unfinished: Option<Unfinished>,
 }
 
@@ -169,6 +215,9 @@ impl Flow for Scripted {
 
     async fn decide(&self, order: Order) -> Result<Order, Trouble> {
         self.decided.lock().unwrap().push(order.id);
+        self.most_at_once.fetch_max(self.now_at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(self.each_takes).await;
+        self.now_at_once.fetch_sub(1, Ordering::SeqCst);
         match self.decide.lock().unwrap().get(&order.id) {
             Some(trouble) => Err(*trouble),
             None => Ok(order),
@@ -177,6 +226,9 @@ impl Flow for Scripted {
 
     async fn notify(&self, order: &Order) -> Result<(), Trouble> {
         self.notified.lock().unwrap().push(order.id);
+        if self.notification_is_away {
+            return Err(Trouble::PeerAway);
+        }
         if let Some(trouble) = self.notify.lock().unwrap().get(&order.id) {
             return Err(*trouble);
         }
