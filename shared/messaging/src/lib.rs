@@ -31,9 +31,10 @@ mod requests;
 mod settings;
 mod topics;
 mod trace;
+mod window;
 
 pub use arrived::EnvelopeError;
-pub use commands::TopicCommand;
+pub use commands::{CreateSettings, TopicCommand};
 pub use consumer::Consumer;
 pub use envelope::Metadata;
 pub use event::{Cause, Event};

@@ -20,11 +20,12 @@ use crate::client::{Context, drop_blocking};
 use crate::envelope::Metadata;
 use crate::outbox::Outbox;
 use crate::producer::send;
+use crate::window::Window;
 
 /// How often the relay looks without being woken, and tries to get the lock.
 const POLL: Duration = Duration::from_millis(100);
 /// Messages that are on their way at the same time.
-const BATCH_MAX: i64 = 500;
+const BATCH_MAX: usize = 500;
 /// Their keys and bodies together, in bytes; the last may go beyond it. Well below what the producer holds, or it would refuse
 /// the same batch again and again.
 const BATCH_BYTES: i64 = 4 << 20;
@@ -87,10 +88,10 @@ impl Outbox {
 
     async fn relay_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut backoff = BACKOFF.0;
-        let mut batch_max = BATCH_MAX;
+        let mut window = Window::new(BATCH_MAX);
         while !shutdown.is_cancelled() {
             let started = Instant::now();
-            if let Err(error) = self.run_connected(&shutdown, &mut batch_max).await {
+            if let Err(error) = self.run_connected(&shutdown, &mut window).await {
                 tracing::warn!(error = format!("{error:#}"), "the relay starts again");
                 backoff =
                     if started.elapsed() > BACKOFF.1 { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
@@ -104,7 +105,7 @@ impl Outbox {
     }
 
     /// One connection's life: until an error, or `shutdown`.
-    async fn run_connected(&self, shutdown: &CancellationToken, batch_max: &mut i64) -> anyhow::Result<()> {
+    async fn run_connected(&self, shutdown: &CancellationToken, window: &mut Window) -> anyhow::Result<()> {
         let mut conn = tokio::select! {
             holder = self.hold_lock() => holder?,
             () = shutdown.cancelled() => return Ok(()),
@@ -113,7 +114,7 @@ impl Outbox {
         tracing::info!(service = self.service, "the relay holds the lock");
         let kafka = self.producer()?;
         let outcome = tokio::select! {
-            outcome = self.publish_until(&mut conn, &kafka, shutdown, batch_max) => outcome,
+            outcome = self.publish_until(&mut conn, &kafka, shutdown, window) => outcome,
             error = self.wake_when_told(listener) => Err(error).context("listening to the outbox"),
             // Brokers may be away. What is left is published after the next start.
             () = async { shutdown.cancelled().await; sleep(DRAIN_MAX).await } => Ok(()),
@@ -159,7 +160,7 @@ impl Outbox {
         conn: &mut PgConnection,
         kafka: &FutureProducer<Context>,
         shutdown: &CancellationToken,
-        batch_max: &mut i64,
+        window: &mut Window,
     ) -> anyhow::Result<()> {
         let mut backlog_due = Instant::now();
         loop {
@@ -167,36 +168,36 @@ impl Outbox {
                 answer(measure_backlog(conn)).await?;
                 backlog_due = Instant::now() + BACKLOG_CHECK;
             }
-            if self.publish_batch(conn, kafka, batch_max).await?.full {
+            if self.publish_batch(conn, kafka, window).await?.full {
                 continue;
             }
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = sleep(POLL) => {}
                 () = shutdown.cancelled() => {
-                    while self.publish_batch(conn, kafka, batch_max).await?.messages > 0 {}
+                    while self.publish_batch(conn, kafka, window).await?.messages > 0 {}
                     return Ok(());
                 }
             }
         }
     }
 
-    /// Publishes the oldest messages, at most `batch_max`. After an error that is one until Kafka takes it: were the first
-    /// refused for good, those behind it would be published again and again.
+    /// Publishes the oldest messages, at most as many as the window allows.
     async fn publish_batch(
         &self,
         conn: &mut PgConnection,
         kafka: &FutureProducer<Context>,
-        batch_max: &mut i64,
+        window: &mut Window,
     ) -> anyhow::Result<Published> {
-        let limit = std::mem::replace(batch_max, 1);
-        let rows = answer(fetch_oldest(conn, limit)).await?;
+        let before = *window;
+        let rows = answer(fetch_oldest(conn, i64::try_from(before.size())?)).await?;
         if rows.is_empty() {
-            *batch_max = BATCH_MAX;
             return Ok(Published { messages: 0, full: false });
         }
         let bytes: usize = rows.iter().map(|row| row.key.len() + row.payload.len()).sum();
-        let full = limit == i64::try_from(rows.len())? || i64::try_from(bytes)? >= BATCH_BYTES;
+        // Until all are taken, whatever ends this.
+        *window = before.after_failure(rows.len());
+        let full = before.size() == rows.len() || i64::try_from(bytes)? >= BATCH_BYTES;
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
         let sent: Vec<_> = rows.into_iter().map(|row| self.send(kafka, row)).collect::<Result<_, _>>()?;
         fail::fail_point!("relay::produced");
@@ -222,7 +223,7 @@ impl Outbox {
         fail::fail_point!("relay::row_deleted");
         metrics::counter!("messaging_published_total").increment(u64::try_from(done)?);
         outcome.context("Kafka did not take a message")?;
-        *batch_max = BATCH_MAX;
+        *window = before.after_success();
         Ok(Published { messages: done, full })
     }
 

@@ -1,10 +1,15 @@
-//! Creating topics, with a fixed number of partitions: safe to run again and by several at once. And deleting them.
+//! Creating topics, with a fixed number of partitions: safe to run again and by several at once. What exists already is compared, and
+//! never changed. And deleting them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use anyhow::{Context as _, anyhow, bail};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::types::RDKafkaErrorCode;
+use tokio::task::spawn_blocking;
 
 use crate::client::Context;
 use crate::settings::KafkaSettings;
@@ -37,6 +42,14 @@ pub struct Topology {
     pub consumers: Vec<(&'static str, Vec<&'static str>)>,
 }
 
+impl Topic {
+    /// How long and how it keeps its messages: said for each topic, since a cluster may have other defaults.
+    fn retention(&self) -> [(&'static str, &'static str); 3] {
+        let kept_ms = if self.keeps_everything { "-1" } else { WEEK_MS };
+        [("cleanup.policy", "delete"), ("retention.ms", kept_ms), ("retention.bytes", "-1")]
+    }
+}
+
 impl Topology {
     /// All topics by their whole names, those of dead letters included.
     pub fn topics(&self, settings: &KafkaSettings) -> Vec<Topic> {
@@ -57,11 +70,12 @@ impl Topology {
     }
 }
 
-/// Creates those topics of `topology` that do not exist.
+/// Creates those topics of `topology` that do not exist. Returns how those that existed differ from what the style needs, a sentence for
+/// each difference: nothing is done about them. More partitions are no difference, since topics may grow.
 ///
 /// # Errors
 /// When the brokers cannot be reached or refuse, as one does that has too few neighbours for the copies asked for.
-pub async fn create_topics(settings: &KafkaSettings, topology: &Topology) -> anyhow::Result<()> {
+pub async fn create_topics(settings: &KafkaSettings, topology: &Topology) -> anyhow::Result<Vec<String>> {
     let topics = topology.topics(settings);
     let admin = admin(settings)?;
     let new: Vec<NewTopic<'_>> = topics
@@ -69,18 +83,52 @@ pub async fn create_topics(settings: &KafkaSettings, topology: &Topology) -> any
         .map(|topic| {
             let copies = TopicReplication::Fixed(settings.kafka_replication);
             let new = NewTopic::new(&topic.name, topic.partitions, copies);
-            // Said for each topic, since a cluster may have other defaults.
-            let kept_ms = if topic.keeps_everything { "-1" } else { WEEK_MS };
-            new.set("cleanup.policy", "delete").set("retention.ms", kept_ms).set("retention.bytes", "-1")
+            topic.retention().into_iter().fold(new, |new, (name, value)| new.set(name, value))
         })
         .collect();
-    for outcome in admin.create_topics(&new, &options()).await.context("creating topics")? {
+    let mut existing = Vec::new();
+    let outcomes = admin.create_topics(&new, &options()).await.context("creating topics")?;
+    for (outcome, topic) in outcomes.into_iter().zip(&topics) {
         match outcome {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Ok(_) => {}
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => existing.push(topic),
             Err((topic, error)) => bail!("creating topic {topic}: {error}"),
         }
     }
-    Ok(())
+    if existing.is_empty() { Ok(Vec::new()) } else { differences(admin, &existing).await }
+}
+
+/// How `topics` differ from what they should be.
+async fn differences(admin: AdminClient<Context>, topics: &[&Topic]) -> anyhow::Result<Vec<String>> {
+    let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let described = admin.describe_configs(&resources, &options()).await.context("describing topics")?;
+    let partitions = partitions(admin).await?;
+    let mut differences = Vec::new();
+    for (topic, described) in topics.iter().zip(described) {
+        let described = described.map_err(|error| anyhow!("describing topic {}: {error}", topic.name))?;
+        let partitions = partitions.get(&topic.name).copied().unwrap_or_default();
+        if partitions < usize::try_from(topic.partitions)? {
+            differences
+                .push(format!("topic {} has {partitions} partitions, not {}", topic.name, topic.partitions));
+        }
+        differences.extend(other_retention(topic, &described));
+    }
+    Ok(differences)
+}
+
+/// How many partitions each topic has.
+async fn partitions(admin: AdminClient<Context>) -> anyhow::Result<HashMap<String, usize>> {
+    let metadata = spawn_blocking(move || admin.inner().fetch_metadata(None, CREATE_MAX)).await??;
+    Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
+}
+
+fn other_retention(topic: &Topic, described: &ConfigResource) -> Vec<String> {
+    let described = described.entry_map();
+    let differing = topic.retention().into_iter().filter_map(|(name, wanted)| {
+        let value = described.get(name)?.value.as_deref()?;
+        (value != wanted).then(|| format!("topic {} has {name}={value}, not {wanted}", topic.name))
+    });
+    differing.collect()
 }
 
 /// Deletes the topics of `topology`, with all that is in them: for installations that come and go, such as those of a test.

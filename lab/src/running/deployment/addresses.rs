@@ -58,7 +58,8 @@ pub(super) async fn create_topics(
         return Ok(None);
     }
     if !kafka.create_topics(&topics)? {
-        messaging::create_topics(&settings, &topology).await?;
+        let differences = messaging::create_topics(&settings, &topology).await?;
+        anyhow::ensure!(differences.is_empty(), "{}", differences.join("; "));
     }
     Ok(Some(brokers))
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use messaging::create_topics;
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use crate::world::{PARTITIONS, World, topology};
+use crate::world::{PARTITIONS, World, eventually, topology};
 
 /// How many partitions each topic of `world` has, by its name without the prefix.
 async fn partitions(world: &World) -> HashMap<String, usize> {
@@ -38,7 +38,7 @@ async fn topics_are_created_once_with_the_partitions_and_the_retention_that_they
     let topology = topology();
     let (one, two) =
         tokio::join!(create_topics(&world.settings, &topology), create_topics(&world.settings, &topology));
-    one.and(two).unwrap();
+    assert!(one.unwrap().is_empty() && two.unwrap().is_empty());
     assert_eq!(partitions(&world).await, expected);
 
     let admin: AdminClient<DefaultClientContext> = world.wire().create().unwrap();
@@ -53,5 +53,32 @@ async fn topics_are_created_once_with_the_partitions_and_the_retention_that_they
         // Whatever the brokers' own default is.
         assert!(!set.is_default, "{topic}");
     }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_exists_otherwise_is_named_and_left_as_it_is() {
+    let mut world = World::start().await;
+    if world.kafka.is_in_memory() {
+        return world.stop().await;
+    }
+    let before = partitions(&world).await;
+    let admin: AdminClient<DefaultClientContext> = world.wire().create().unwrap();
+    let kept = world.settings.topic("kept");
+    let forgets = AlterConfig::new(ResourceSpecifier::Topic(&kept)).set("retention.ms", "60000");
+    admin.alter_configs([&forgets], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    // More partitions than asked for are none of its business: topics may grow.
+    world.settings.kafka_partitions = PARTITIONS - 1;
+    // Brokers learn of it one after the other.
+    eventually("it is named", async || {
+        let named = create_topics(&world.settings, &topology()).await.unwrap();
+        named == [format!("topic {kept} has retention.ms=60000, not -1")]
+    })
+    .await;
+    world.settings.kafka_partitions = PARTITIONS + 1;
+    let named = create_topics(&world.settings, &topology()).await.unwrap();
+    let fewer = format!("topic {kept} has {PARTITIONS} partitions, not {}", PARTITIONS + 1);
+    assert!(named.contains(&fewer) && named.len() == 4, "{named:?}");
+    assert_eq!(partitions(&world).await, before);
     world.stop().await;
 }

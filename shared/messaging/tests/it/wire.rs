@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use messaging::Metadata;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
 use rdkafka::message::{Headers as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -119,6 +119,17 @@ impl World {
             (reader, ends)
         });
         start.await.unwrap()
+    }
+
+    /// The partitions of `topic` (its whole name).
+    pub async fn partitions(&self, topic: &str) -> Vec<i32> {
+        let (config, topic) = (self.wire(), topic.to_owned());
+        let ask = move || {
+            let client: BaseConsumer = config.create().unwrap();
+            let metadata = client.fetch_metadata(Some(&topic), Duration::from_secs(20)).unwrap();
+            metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect()
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
     }
 
     /// Everything in `topic` (its whole name), in order per partition.

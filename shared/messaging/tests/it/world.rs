@@ -104,7 +104,12 @@ impl World {
         let named = |Topic { name, partitions, .. }| (name, partitions);
         let topics: Vec<_> = topology.topics(&self.settings).into_iter().map(named).collect();
         if !self.kafka.create_topics(&topics).unwrap() {
-            messaging::create_topics(&self.settings, topology).await.unwrap();
+            assert!(messaging::create_topics(&self.settings, topology).await.unwrap().is_empty());
+            // Brokers say that a topic is created before all of them know its partitions.
+            for (topic, _) in &topics {
+                eventually("its partitions are known", async || !self.partitions(topic).await.is_empty())
+                    .await;
+            }
         }
     }
 
