@@ -108,25 +108,20 @@ impl<'a, H: Headers> Arrived<'a, H> {
         }
     }
 
-    /// An attribute that is a whole number: in JSON a number or, as in headers, its digits.
-    ///
-    /// # Errors
-    /// When it cannot be understood.
-    pub(crate) fn integer(&self, attribute: &str) -> Result<Option<i64>, EnvelopeError> {
-        if let Event::Structured(members) = &self.event
-            && let Some(number) = members.get(attribute).and_then(|member| member.get().parse().ok())
-        {
-            return Ok(Some(number));
+    /// An attribute that is nobody's business but ours: others may mean something else by its name, so what cannot be understood
+    /// is not there. In JSON it may be a number.
+    pub(crate) fn extension(&self, attribute: &str) -> Option<String> {
+        if let Ok(text) = self.text(attribute) {
+            return text.map(Cow::into_owned);
         }
-        let text = self.text(attribute)?;
-        text.map(|text| text.parse().map_err(|_| self.invalid(attribute))).transpose()
+        let Event::Structured(members) = &self.event else { return None };
+        members.get(attribute)?.get().parse().ok().map(|number: i64| number.to_string())
     }
 
     /// The W3C trace context: a header of the transport or, as the extension for distributed tracing has it, an attribute.
     pub(crate) fn traceparent(&self) -> Option<String> {
         let of_transport = self.headers.and_then(|headers| text_header(headers, "traceparent"));
-        let text = of_transport.map(Cow::Borrowed).or_else(|| self.text("traceparent").ok().flatten());
-        text.map(Cow::into_owned)
+        of_transport.map(ToOwned::to_owned).or_else(|| self.extension("traceparent"))
     }
 
     /// What the event says.

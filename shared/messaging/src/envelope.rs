@@ -57,8 +57,8 @@ impl Metadata {
             time: text("time")?.map(|time| parse(arrived, "time", &time)).transpose()?,
             subject: text("subject")?,
             correlation_id: parse(arrived, "correlationid", &arrived.required("correlationid")?)?,
-            causation_id: text("causationid")?,
-            aggregate_version: arrived.integer("aggregateversion")?,
+            causation_id: arrived.extension("causationid"),
+            aggregate_version: arrived.extension("aggregateversion").and_then(|version| version.parse().ok()),
             traceparent: arrived.traceparent(),
         })
     }
@@ -184,7 +184,6 @@ mod tests {
             ("ce_type", ""),
             ("ce_time", "noon"),
             ("ce_correlationid", "7"),
-            ("ce_aggregateversion", "two"),
         ] {
             let error = of(without(name).insert(Header { key: name, value: Some(value) })).unwrap_err();
             assert_eq!(error.to_string(), format!("the header {name} cannot be understood"));
@@ -218,6 +217,17 @@ mod tests {
         assert!(read.traceparent.unwrap().ends_with("331-01"));
         event["aggregateversion"] = "4".into();
         assert_eq!(of_whole(&event).unwrap().aggregate_version, Some(4));
+    }
+
+    #[test]
+    fn what_others_mean_by_the_names_of_our_extensions_is_passed_over() {
+        let mut event = whole();
+        event["aggregateversion"] = "two".into();
+        event["causationid"] = serde_json::Value::Bool(true);
+        let read = of_whole(&event).unwrap();
+        assert_eq!((read.aggregate_version, read.causation_id), (None, None));
+        event["causationid"] = 7.into();
+        assert_eq!(of_whole(&event).unwrap().causation_id.as_deref(), Some("7"));
     }
 
     #[test]
