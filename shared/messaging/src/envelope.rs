@@ -1,5 +1,6 @@
 //! The envelope: `CloudEvents` 1.0 in Kafka's binary binding, where the context attributes are headers beside the body.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -15,8 +16,8 @@ const FOREIGN: Uuid = Uuid::from_u128(0x2f1c_7a5e_93d4_4b0a_8a6e_5d0b_c41f_7e92)
 /// The context attributes of `CloudEvents`, required and extended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// `ce_id`: names this message, however often it is delivered. A UUIDv7 if it is ours; any text if somebody else says it, and
-    /// then unique only together with the source.
+    /// `ce_id`: names this message, however often it is delivered. A UUID of version 7 if it is ours; any text if somebody else
+    /// says it, and then unique only together with the source.
     pub id: String,
     /// `ce_source`: who says it.
     pub source: String,
@@ -49,7 +50,7 @@ impl Metadata {
         if arrived.required("specversion")? != "1.0" {
             return Err(arrived.invalid("specversion"));
         }
-        let text = |attribute| Ok(arrived.text(attribute)?.map(|text| text.into_owned()));
+        let text = |attribute| Ok(arrived.text(attribute)?.map(Cow::into_owned));
         Ok(Self {
             id: arrived.required("id")?.into_owned(),
             source: arrived.required("source")?.into_owned(),
@@ -246,7 +247,7 @@ mod tests {
     fn an_inbox_knows_a_uuid_by_itself_and_any_other_id_by_a_name_of_source_and_id() {
         let said = |source: &str, id: &str| {
             let (source, id) = (source.to_owned(), id.to_owned());
-            Metadata { source, id, ..envelope() }.inbox_key()
+            Metadata { id, source, ..envelope() }.inbox_key()
         };
         let uuid = "01890a5d-ac96-774b-bcce-b302099a8057";
         assert_eq!(said("/order", uuid).to_string(), uuid);
