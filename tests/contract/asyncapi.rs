@@ -1,13 +1,14 @@
 //! The AsyncAPI documents: checked in as the code has them, and of one mind about who says what to whom.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, ensure};
+use jsonschema::Draft;
 use lab::{STYLES, Style};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::Findings;
 use super::documents::is_checked_in;
+use super::{Findings, conforms, validator};
 use crate::harness::{Outcome, Suite};
 
 /// The members of a document in the order in which people read it: who it is, where, what; the details last.
@@ -24,6 +25,8 @@ pub fn register(suite: &mut Suite) {
         check("the_documents_that_are_checked_in_are_what_the_code_says", checked_in);
         check("everything_that_is_said_is_heard_and_the_other_way_round", said_is_heard);
         check("every_operation_is_described", every_operation_is_described);
+        check("anybody_may_say_what_is_received", anybody_may_say_what_is_received);
+        check("schemas_have_names_of_their_own", schemas_have_names_of_their_own);
     }
 }
 
@@ -60,10 +63,10 @@ fn said_is_heard(style: &Style) -> Outcome {
                 Some("receive") => (&mut heard, &mut said),
                 other => anyhow::bail!("{name} is to {other:?}"),
             };
-            to.extend(messages(operation));
-            from.extend(messages(&operation["reply"]));
+            to.extend(messages(&document, operation));
+            from.extend(messages(&document, &operation["reply"]));
             if operation["description"].as_str().is_some_and(|text| text.contains(FOR_NOBODY)) {
-                for_nobody.extend(messages(operation));
+                for_nobody.extend(messages(&document, operation));
             }
         }
     }
@@ -76,11 +79,101 @@ fn said_is_heard(style: &Style) -> Outcome {
 }
 
 /// The message types that an operation or a reply refers to.
-fn messages(operation: &Value) -> Vec<String> {
+fn messages(document: &Value, operation: &Value) -> Vec<String> {
     let references = operation["messages"].as_array().into_iter().flatten();
     references
-        .filter_map(|reference| Some(reference["$ref"].as_str()?.rsplit('/').next()?.to_owned()))
+        .filter_map(|reference| {
+            let name = reference["$ref"].as_str()?.rsplit('/').next()?;
+            // The same type comes in two modes.
+            Some(document["components"]["messages"][name]["name"].as_str()?.to_owned())
+        })
         .collect()
+}
+
+/// What is accepted is more than what is said: an event of whomever, in both modes, of which little is demanded.
+fn anybody_may_say_what_is_received(style: &Style) -> Outcome {
+    let mut received = 0;
+    for (service, document) in (style.async_documents)() {
+        for (name, operation) in document["operations"].as_object().into_iter().flatten() {
+            let Some(kind) = name.strip_prefix("receive") else { continue };
+            received += 1;
+            let found = accepts(&document, operation, kind);
+            found.with_context(|| format!("{name} of {service}"))?;
+        }
+    }
+    ensure!(received > 0, "nothing is received");
+    Ok(())
+}
+
+fn accepts(document: &Value, operation: &Value, kind: &str) -> Outcome {
+    ensure!(messages(document, operation) == [kind, kind], "not in two modes: {operation}");
+    let message = |name: String| &document["components"]["messages"][name];
+    let (parts, whole) = (message(kind.to_owned()), message(format!("{kind}Structured")));
+    let schema = |schema: &Value| validator(document, schema, Draft::Draft7);
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let headers = json!({
+        "ce_specversion": "1.0", "ce_id": "7", "ce_source": "urn:shop", "ce_type": kind, "ce_correlationid": id
+    });
+    let event = json!({
+        "specversion": "1.0", "id": "7", "source": "urn:shop", "type": kind, "correlationid": id, "data": {}
+    });
+    conforms(&schema(&parts["headers"])?, &headers)?;
+    for name in headers.as_object().into_iter().flat_map(Map::keys) {
+        let mut less = headers.clone();
+        less[name] = "".into();
+        ensure!(!schema(&parts["headers"])?.is_valid(&less), "{name} may be empty");
+    }
+    conforms(
+        &schema(&whole["headers"])?,
+        &json!({"content-type": "application/cloudevents+json; charset=UTF-8"}),
+    )?;
+    // The data is that of the other mode; here it is of no interest.
+    let payload = &document["components"]["schemas"][format!("{kind}Event")];
+    ensure!(payload["properties"]["data"] == parts["payload"], "says something else: {payload}");
+    let envelope = schema(&payload["allOf"][0])?;
+    conforms(&envelope, &event)?;
+    for name in ["specversion", "id", "source", "type", "correlationid"] {
+        let mut less = event.clone();
+        less.as_object_mut().map(|it| it.remove(name));
+        ensure!(!envelope.is_valid(&less), "{name} may be missing");
+    }
+    Ok(())
+}
+
+/// A name means the same in all documents of a style, and none is there because another was taken.
+fn schemas_have_names_of_their_own(style: &Style) -> Outcome {
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    let mut findings = Findings::default();
+    for (service, document) in (style.async_documents)() {
+        let text = document.to_string();
+        findings.note(
+            service,
+            (!text.contains("\"const\"")).then_some(()).context("has a const: an enum is understood"),
+        );
+        findings.note(
+            service,
+            document["info"]["license"]["url"].as_str().map(drop).context("no URL of its licences"),
+        );
+        for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+            let numbered = name.ends_with(|it: char| it.is_ascii_digit());
+            findings.note(name, (!numbered).then_some(()).context("is a second one of its name"));
+            // Nobody makes a type of headers.
+            if !["CloudEvent", "AcceptedHeaders"].contains(&name.as_str()) {
+                let properties = schema["properties"].as_object().into_iter().flatten();
+                let nameless = properties.filter(|(_, it)| it.get("enum").or(it.get("allOf")).is_some());
+                let nameless: Vec<&String> = nameless.map(|(property, _)| property).collect();
+                let all_named = nameless.is_empty().then_some(());
+                findings
+                    .note(name, all_named.with_context(|| format!("{nameless:?} are types without a name")));
+            }
+            let before = known.entry(name.clone()).or_insert_with(|| schema.clone());
+            findings.note(name, (before == schema).then_some(()).context("is not the same everywhere"));
+        }
+    }
+    for refused in ["RegistrationRefused", "DepositRefused", "OrderRefused"] {
+        findings.note(refused, known.contains_key(refused).then_some(()).context("is not there"));
+    }
+    findings.conclude()
 }
 
 fn every_operation_is_described(style: &Style) -> Outcome {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use jsonschema::Draft;
 use lab::{STYLES, Service, Style};
 use reqwest::{Client, Response, Url};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Findings, conforms, validator};
 use crate::harness::{Outcome, Stage, Suite, cases, workspace_root};
@@ -34,12 +34,13 @@ type Check = fn(&Style) -> Outcome;
 
 pub fn register(suite: &mut Suite) {
     for style in STYLES {
-        let checks: [(&str, Check); 5] = [
+        let checks: [(&str, Check); 6] = [
             ("the_documents_that_are_checked_in_are_what_the_code_says", checked_in),
             ("every_operation_is_described_and_so_are_its_problems", every_operation_is_described),
             ("the_gateway_has_the_paths_methods_and_answers_of_the_contract", gateway_is_the_contract),
             ("only_the_services_own_documents_know_an_order_id", order_id_is_internal),
             ("every_example_is_one", every_example_is_one),
+            ("every_closed_set_is_an_enum", every_closed_set_is_an_enum),
         ];
         for (name, check) in checks {
             suite.trial(format!("{}::documents::{name}", style.name), async move || check(style));
@@ -199,18 +200,82 @@ fn request_fields(document: &Value, path: &str) -> anyhow::Result<BTreeSet<Strin
     Ok(fields.keys().cloned().collect())
 }
 
+/// In every place of a schema; `example` would be the keyword of another version of OpenAPI. A key is an example for one request
+/// only: a tool would send it with all of them.
 fn every_example_is_one(style: &Style) -> Outcome {
     let mut findings = Findings::default();
     for &service in style.services {
         let document = document(style, service)?;
-        for (name, schema) in document["components"]["schemas"].as_object().context("no schemas")? {
-            if let Some(example) = schema.get("example") {
+        for (place, schema) in schemas(&document) {
+            findings.note(&place, schema.get("example").is_none().then_some(()).context("has an example"));
+            for example in schema["examples"].as_array().into_iter().flatten() {
                 let valid = validator(&document, schema, Draft::Draft202012);
-                findings.note(name, valid.and_then(|valid| conforms(&valid, example)));
+                findings.note(&place, valid.and_then(|valid| conforms(&valid, example)));
+            }
+        }
+        for (method, path, operation) in operations(&document)? {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let is_one = match (parameter["name"].as_str(), parameter.get("example")) {
+                    (Some("Idempotency-Key"), example) => example.is_none(),
+                    (Some("If-Match"), example) => example.is_some_and(|it| it == "*"),
+                    (_, Some(example)) => {
+                        validator(&document, &parameter["schema"], Draft::Draft202012)?.is_valid(example)
+                    }
+                    (_, None) => true,
+                };
+                findings.note(
+                    format!("{method} {path}"),
+                    is_one.then_some(()).with_context(|| parameter.to_string()),
+                );
             }
         }
     }
     findings.conclude()
+}
+
+/// Generators make a type of `enum`, and of nothing else that allows these texts.
+fn every_closed_set_is_an_enum(style: &Style) -> Outcome {
+    let mut findings = Findings::default();
+    for &service in style.services {
+        let document = document(style, service)?;
+        for (place, schema) in schemas(&document) {
+            let pattern = schema["pattern"].as_str().and_then(|it| it.strip_prefix("^(")?.strip_suffix(")$"));
+            let lists = pattern.is_some_and(|it| {
+                it.split('|').all(|it| it.chars().all(|c| c.is_alphanumeric() || c == '-'))
+            });
+            findings.note(place, (!lists).then_some(()).with_context(|| schema.to_string()));
+        }
+    }
+    let document = document(style, Service::Gateway)?;
+    let told = |name: &str, property: &str| {
+        document["components"]["schemas"][name]["properties"][property]["enum"].clone()
+    };
+    findings.note("Email", equal(&told("Email", "status"), &json!(["pending", "sending", "sent", "failed"])));
+    let operations = json!(["create-user", "deposit", "withdraw", "pay-order"]);
+    findings.note("FinishedRequest", equal(&told("FinishedRequest", "operation"), &operations));
+    findings.conclude()
+}
+
+fn equal(found: &Value, expected: &Value) -> Outcome {
+    ensure!(found == expected, "{found} instead of {expected}");
+    Ok(())
+}
+
+/// All schemas among the components of `document`, those within others too, by where they are.
+fn schemas(document: &Value) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    let named = document["components"]["schemas"].as_object().into_iter().flatten();
+    let mut open: Vec<(String, &Value)> = named.map(|(name, schema)| (name.clone(), schema)).collect();
+    while let Some((place, schema)) = open.pop() {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            open.push((format!("{place}.{name}"), property));
+        }
+        for list in ["allOf", "anyOf", "oneOf"] {
+            open.extend(schema[list].as_array().into_iter().flatten().map(|it| (place.clone(), it)));
+        }
+        found.push((place, schema));
+    }
+    found
 }
 
 async fn every_service_serves_its_document_and_a_page_that_needs_no_other_host(stage: &mut Stage) -> Outcome {

@@ -6,6 +6,7 @@ mod barrier;
 mod checker;
 mod crashes;
 mod database;
+mod foreign;
 mod growth;
 mod mail;
 mod messages;
@@ -21,6 +22,7 @@ pub fn register(suite: &mut Suite) {
     away::register(suite);
     mail::register(suite);
     messages::register(suite);
+    foreign::register(suite);
     mistakes::register(suite);
     asking::register(suite);
     replicas::register(suite);

@@ -57,11 +57,12 @@ pub async fn get_user(State(pool): State<Pool>, Path(id): Path<UserId>) -> Resul
 pub struct IfMatchHeader {
     /// Replace only the profile of this version, bare, quoted, or as the user's `ETag`, of which only the version counts; `*` is
     /// any.
+    // The example fits every user.
     #[param(
         rename = "If-Match",
         required = false,
         pattern = r#"^([0-9]+|"[0-9]+(-[0-9]+)?"|\*)$"#,
-        example = "\"3\""
+        example = "*"
     )]
     version: String,
 }

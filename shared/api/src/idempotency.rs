@@ -21,12 +21,13 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 #[allow(dead_code, reason = "the fields exist for the document alone")]
 pub struct IdempotencyKeyHeader {
     /// Names this request: repeated with the same key it has no second effect and gets the same answer. With other content it
-    /// is refused. 1 to 255 visible ASCII characters, bare; or quoted, with a backslash before quotes and backslashes.
+    /// is refused, so each request gets a new one, such as a random UUID. 1 to 255 visible ASCII characters, bare; or quoted,
+    /// with a backslash before quotes and backslashes.
+    // Without an example: a tool would send it with every operation, and all but the first be refused.
     #[param(
         rename = "Idempotency-Key",
         required = false,
-        pattern = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#,
-        example = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+        pattern = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#
     )]
     key: String,
 }

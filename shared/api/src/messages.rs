@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display};
 
-use domain::{Balance, Refusal, RegistrationRefusal, UserId};
+use domain::{Balance, Codes, Refusal, RegistrationRefusal, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Once;
@@ -14,6 +14,7 @@ use crate::ApiError;
 /// Why a user was not created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "RegistrationRefusal")]
 pub enum UserCreationError {
     /// Somebody has this username.
     UsernameTaken,
@@ -26,6 +27,7 @@ pub enum UserCreationError {
 /// Why money was not put on an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "DepositRefusal")]
 pub enum DepositError {
     /// There is no such user, hence no account.
     AccountNotFound,
@@ -33,6 +35,14 @@ pub enum DepositError {
     BalanceOverflow,
     /// The idempotency key came with other content before.
     IdempotencyKeyReused,
+}
+
+impl Codes for UserCreationError {
+    const REFUSED: &'static str = "RegistrationRefused";
+}
+
+impl Codes for DepositError {
+    const REFUSED: &'static str = "DepositRefused";
 }
 
 impl From<RegistrationRefusal> for UserCreationError {

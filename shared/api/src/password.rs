@@ -19,7 +19,7 @@ const HASHED_MIN: Duration = Duration::from_millis(400);
 /// A password as it comes in. `Debug` does not show it.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, format = Password, min_length = 1, max_length = 1024, example = "correct horse battery staple")]
+#[schema(value_type = String, format = Password, min_length = 1, max_length = 1024, examples("correct horse battery staple"))]
 pub struct Password(String);
 
 impl TryFrom<String> for Password {

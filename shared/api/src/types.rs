@@ -14,7 +14,7 @@ use crate::password::Password;
 /// `POST /billing/user`
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(example = json!({"username": "ann", "password": "correct horse battery staple", "email": "ann@example.org"}))]
+#[schema(examples(json!({"username": "ann", "password": "correct horse battery staple", "email": "ann@example.org"})))]
 pub struct CreateUserRequest {
     /// A name of RFC 8265 (`UsernameCaseMapped`): letters and digits of any script and ASCII punctuation, without spaces. Kept
     /// and shown in lower case and in Unicode's normalization form C; unique; never changes.
@@ -239,7 +239,7 @@ impl TryFrom<u16> for PageLimit {
 
 /// `POST /notification/email/{userId}` at the gateway.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({"email": "ann@example.org", "title": "Hello", "message": "How are you?"}))]
+#[schema(examples(json!({"email": "ann@example.org", "title": "Hello", "message": "How are you?"})))]
 pub struct SendEmailRequest {
     /// Where it goes. The domain may be international; before the `@` only ASCII, unless the installation's SMTP server speaks
     /// SMTPUTF8.
@@ -256,7 +256,7 @@ pub struct SendEmailRequest {
 /// `POST /notification/email/{userId}` at the notification service itself.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(example = json!({"email": "ann@example.org", "title": "Order is paid", "message": "It is on its way.", "orderId": 1}))]
+#[schema(examples(json!({"email": "ann@example.org", "title": "Order is paid", "message": "It is on its way.", "orderId": 1})))]
 pub struct OrderEmailRequest {
     /// Where it goes: an address as the gateway accepts it. With an `orderId`, as billing has it.
     #[schema(inline)]
@@ -294,14 +294,25 @@ pub struct Email {
     pub title: String,
     /// The text.
     pub message: String,
-    /// `pending`, `sending`, `sent` or `failed`.
-    #[schema(pattern = "^(pending|sending|sent|failed)$")]
+    /// How far it has come.
+    #[schema(inline, value_type = EmailStatus)]
     pub status: String,
     /// The order it tells about; null unless it tells about one.
     #[schema(inline, required)]
     pub order_id: Option<OrderId>,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
+}
+
+/// What the table allows. For OpenAPI.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "exists for the document alone")]
+enum EmailStatus {
+    Pending,
+    Sending,
+    Sent,
+    Failed,
 }
 
 impl From<notification::Email> for Email {
@@ -318,8 +329,8 @@ pub struct FinishedRequest {
     /// The request.
     #[schema(inline)]
     pub request_id: RequestId,
-    /// `create-user`, `deposit`, `withdraw`; or `pay-order`, the withdrawal that an order asks for.
-    #[schema(pattern = "^(create-user|deposit|withdraw|pay-order)$")]
+    /// What was asked. `pay-order` is the withdrawal that an order asks for.
+    #[schema(inline, value_type = BillingOperation)]
     pub operation: String,
     /// The user that was created.
     #[schema(inline, nullable = false)]
@@ -333,4 +344,15 @@ pub struct FinishedRequest {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// Those of [`domain::Operation`] that billing remembers. For OpenAPI.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "exists for the document alone")]
+enum BillingOperation {
+    CreateUser,
+    Deposit,
+    Withdraw,
+    PayOrder,
 }

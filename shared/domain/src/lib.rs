@@ -20,7 +20,7 @@ pub use email::OrderEmail;
 pub use ids::{EmailId, Operation, OrderId, RequestId, UserId};
 pub use money::{Amount, AmountError, Balance, Money};
 pub use order::{OrderStatus, Refusal, Settlement};
-pub use refused::Refused;
+pub use refused::{Codes, Refused};
 pub use text::{Line, Prose, Recorded};
 pub use text_type::TextError;
 pub use user::{Profile, RecordedUser, Registration, RegistrationRefusal};

@@ -13,7 +13,7 @@ use crate::whole;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
 #[serde(into = "i64")]
-#[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 90)]
+#[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, examples(90))]
 pub struct Amount(i64);
 
 /// Why a number is not an [`Amount`].
@@ -67,7 +67,7 @@ impl From<Amount> for i64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
 #[serde(transparent)]
-#[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 10)]
+#[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, examples(10))]
 pub struct Balance(pub i64);
 
 impl TryFrom<i64> for Balance {
@@ -153,7 +153,7 @@ impl<T> JsonSchema for Money<T> {
             "description": "An amount of money: a decimal number with two digits after the point, and its currency (ISO 4217).",
             "properties": {
                 "amount": {"type": "string", "pattern": "^[0-9]{1,14}\\.[0-9]{2}$", "examples": ["0.90"]},
-                "currency": {"const": CURRENCY}
+                "currency": {"type": "string", "enum": [CURRENCY]}
             },
             "required": ["amount", "currency"]
         })

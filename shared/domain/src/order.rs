@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Refused;
+use crate::{Codes, Refused};
 
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -35,11 +35,16 @@ impl OrderStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "kebab-case"))]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "OrderRefusal")]
 pub enum Refusal {
     /// The balance is smaller than the price.
     InsufficientFunds,
     /// There is no such user, hence no account.
     AccountNotFound,
+}
+
+impl Codes for Refusal {
+    const REFUSED: &'static str = "OrderRefused";
 }
 
 impl Refusal {

@@ -9,7 +9,7 @@ use crate::{EmailAddress, Line, Recorded, Username};
 /// The part of a user that a profile update replaces as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(example = json!({"firstName": "Ann", "lastName": "Petrova", "email": "ann@example.org", "phone": "+7 495 000-00-00"}))]
+#[schema(examples(json!({"firstName": "Ann", "lastName": "Petrova", "email": "ann@example.org", "phone": "+7 495 000-00-00"})))]
 pub struct Profile {
     /// Given name.
     #[schema(inline)]

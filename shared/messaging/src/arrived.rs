@@ -38,11 +38,11 @@ pub enum EnvelopeError {
 /// A message that can be asked for the attributes and the data of its event.
 pub(crate) struct Arrived<'a, H> {
     headers: Option<&'a H>,
-    event: Event<'a>,
+    mode: Mode<'a>,
 }
 
 /// Where the event is.
-enum Event<'a> {
+enum Mode<'a> {
     /// Its attributes are the headers.
     Binary { data: &'a [u8] },
     /// The members of a JSON object.
@@ -68,14 +68,14 @@ impl<'a, H: Headers> Arrived<'a, H> {
         let (headers, value) = (message.headers(), message.payload().unwrap_or_default());
         let content_type = headers.and_then(|headers| text_header(headers, "content-type"));
         let media_type = content_type.and_then(|it| it.split(';').next()).unwrap_or_default().trim();
-        let event = if media_type.eq_ignore_ascii_case(STRUCTURED_JSON) {
-            Event::Structured(serde_json::from_slice(value).map_err(EnvelopeError::Value)?)
+        let mode = if media_type.eq_ignore_ascii_case(STRUCTURED_JSON) {
+            Mode::Structured(serde_json::from_slice(value).map_err(EnvelopeError::Value)?)
         } else if media_type.get(..STRUCTURED.len()).is_some_and(|it| it.eq_ignore_ascii_case(STRUCTURED)) {
             return Err(EnvelopeError::Form(media_type.to_owned()));
         } else {
-            Event::Binary { data: value }
+            Mode::Binary { data: value }
         };
-        Ok(Self { headers, event })
+        Ok(Self { headers, mode })
     }
 
     /// An attribute that every event here has; not empty.
@@ -92,11 +92,11 @@ impl<'a, H: Headers> Arrived<'a, H> {
     /// # Errors
     /// When it cannot be understood.
     pub(crate) fn text(&self, attribute: &str) -> Result<Option<Cow<'a, str>>, EnvelopeError> {
-        let text = match &self.event {
-            Event::Binary { .. } => self
+        let text = match &self.mode {
+            Mode::Binary { .. } => self
                 .attribute_header(attribute)
                 .map(|value| from_utf8(value).map(Cow::Borrowed).map_err(|_| self.invalid(attribute))),
-            Event::Structured(members) => members
+            Mode::Structured(members) => members
                 .get(attribute)
                 // One that is not set may also be null.
                 .filter(|member| member.get() != "null")
@@ -108,25 +108,20 @@ impl<'a, H: Headers> Arrived<'a, H> {
         }
     }
 
-    /// An attribute that is a whole number: in JSON a number or, as in headers, its digits.
-    ///
-    /// # Errors
-    /// When it cannot be understood.
-    pub(crate) fn integer(&self, attribute: &str) -> Result<Option<i64>, EnvelopeError> {
-        if let Event::Structured(members) = &self.event
-            && let Some(number) = members.get(attribute).and_then(|member| member.get().parse().ok())
-        {
-            return Ok(Some(number));
+    /// An attribute that is nobody's business but ours: others may mean something else by its name, so what cannot be understood
+    /// is not there. In JSON it may be a number.
+    pub(crate) fn extension(&self, attribute: &str) -> Option<String> {
+        if let Ok(text) = self.text(attribute) {
+            return text.map(Cow::into_owned);
         }
-        let text = self.text(attribute)?;
-        text.map(|text| text.parse().map_err(|_| self.invalid(attribute))).transpose()
+        let Mode::Structured(members) = &self.mode else { return None };
+        members.get(attribute)?.get().parse().ok().map(|number: i64| number.to_string())
     }
 
     /// The W3C trace context: a header of the transport or, as the extension for distributed tracing has it, an attribute.
     pub(crate) fn traceparent(&self) -> Option<String> {
         let of_transport = self.headers.and_then(|headers| text_header(headers, "traceparent"));
-        let text = of_transport.map(Cow::Borrowed).or_else(|| self.text("traceparent").ok().flatten());
-        text.map(Cow::into_owned)
+        of_transport.map(ToOwned::to_owned).or_else(|| self.extension("traceparent"))
     }
 
     /// What the event says.
@@ -134,9 +129,9 @@ impl<'a, H: Headers> Arrived<'a, H> {
     /// # Errors
     /// When it is written in Base64, and is not.
     pub(crate) fn data(&self) -> Result<Cow<'a, [u8]>, EnvelopeError> {
-        match &self.event {
-            Event::Binary { data } => Ok(Cow::Borrowed(data)),
-            Event::Structured(members) => {
+        match &self.mode {
+            Mode::Binary { data } => Ok(Cow::Borrowed(data)),
+            Mode::Structured(members) => {
                 if let Some(data) = members.get("data") {
                     return Ok(Cow::Borrowed(data.get().as_bytes()));
                 }
@@ -154,9 +149,9 @@ impl<'a, H: Headers> Arrived<'a, H> {
 
     /// What people call an attribute.
     fn called(&self, attribute: &str) -> String {
-        match self.event {
-            Event::Binary { .. } => format!("header {PREFIX}{attribute}"),
-            Event::Structured(_) => format!("attribute {attribute}"),
+        match self.mode {
+            Mode::Binary { .. } => format!("header {PREFIX}{attribute}"),
+            Mode::Structured(_) => format!("attribute {attribute}"),
         }
     }
 

@@ -6,6 +6,7 @@
 mod document;
 mod envelope;
 mod party;
+mod tidy;
 
 use serde_json::Value;
 

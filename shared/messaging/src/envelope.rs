@@ -1,5 +1,6 @@
 //! The envelope: `CloudEvents` 1.0 in Kafka's binary binding, where the context attributes are headers beside the body.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -15,8 +16,8 @@ const FOREIGN: Uuid = Uuid::from_u128(0x2f1c_7a5e_93d4_4b0a_8a6e_5d0b_c41f_7e92)
 /// The context attributes of `CloudEvents`, required and extended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// `ce_id`: names this message, however often it is delivered. A UUIDv7 if it is ours; any text if somebody else says it, and
-    /// then unique only together with the source.
+    /// `ce_id`: names this message, however often it is delivered. A UUID of version 7 if it is ours; any text if somebody else
+    /// says it, and then unique only together with the source.
     pub id: String,
     /// `ce_source`: who says it.
     pub source: String,
@@ -49,7 +50,7 @@ impl Metadata {
         if arrived.required("specversion")? != "1.0" {
             return Err(arrived.invalid("specversion"));
         }
-        let text = |attribute| Ok(arrived.text(attribute)?.map(|text| text.into_owned()));
+        let text = |attribute| Ok(arrived.text(attribute)?.map(Cow::into_owned));
         Ok(Self {
             id: arrived.required("id")?.into_owned(),
             source: arrived.required("source")?.into_owned(),
@@ -57,8 +58,8 @@ impl Metadata {
             time: text("time")?.map(|time| parse(arrived, "time", &time)).transpose()?,
             subject: text("subject")?,
             correlation_id: parse(arrived, "correlationid", &arrived.required("correlationid")?)?,
-            causation_id: text("causationid")?,
-            aggregate_version: arrived.integer("aggregateversion")?,
+            causation_id: arrived.extension("causationid"),
+            aggregate_version: arrived.extension("aggregateversion").and_then(|version| version.parse().ok()),
             traceparent: arrived.traceparent(),
         })
     }
@@ -184,7 +185,6 @@ mod tests {
             ("ce_type", ""),
             ("ce_time", "noon"),
             ("ce_correlationid", "7"),
-            ("ce_aggregateversion", "two"),
         ] {
             let error = of(without(name).insert(Header { key: name, value: Some(value) })).unwrap_err();
             assert_eq!(error.to_string(), format!("the header {name} cannot be understood"));
@@ -221,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn what_others_mean_by_the_names_of_our_extensions_is_passed_over() {
+        let mut event = whole();
+        event["aggregateversion"] = "two".into();
+        event["causationid"] = serde_json::Value::Bool(true);
+        let read = of_whole(&event).unwrap();
+        assert_eq!((read.aggregate_version, read.causation_id), (None, None));
+        event["causationid"] = 7.into();
+        assert_eq!(of_whole(&event).unwrap().causation_id.as_deref(), Some("7"));
+    }
+
+    #[test]
     fn an_attribute_that_is_missing_or_wrong_is_named() {
         for name in ["specversion", "id", "source", "type", "correlationid"] {
             let mut event = whole();
@@ -236,7 +247,7 @@ mod tests {
     fn an_inbox_knows_a_uuid_by_itself_and_any_other_id_by_a_name_of_source_and_id() {
         let said = |source: &str, id: &str| {
             let (source, id) = (source.to_owned(), id.to_owned());
-            Metadata { source, id, ..envelope() }.inbox_key()
+            Metadata { id, source, ..envelope() }.inbox_key()
         };
         let uuid = "01890a5d-ac96-774b-bcce-b302099a8057";
         assert_eq!(said("/order", uuid).to_string(), uuid);

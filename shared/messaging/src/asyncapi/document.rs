@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value, json};
 
 use crate::asyncapi::envelope;
 use crate::asyncapi::party::{Heard, Party, Said};
+use crate::asyncapi::tidy;
 use crate::message::MessageType;
 use crate::topics::Topology;
 
@@ -33,6 +35,9 @@ impl Style<'_> {
         // As messages are written; readers accept more.
         let settings = SchemaSettings::draft07().for_serialize();
         let settings = settings.with(|settings| settings.definitions_path = "/components/schemas".into());
+        let settings = settings.with_transform(RecursiveTransform(tidy::closed_set_as_enum));
+        let settings = settings.with_transform(RecursiveTransform(tidy::absent_is_not_null));
+        let settings = settings.with_transform(RecursiveTransform(tidy::reference_unwrapped));
         let generator = settings.into_generator();
         let mut parts = Parts { generator, messages: BTreeMap::new(), operations: Map::new() };
         // What is nothing but an answer stands as the reply in the operation of what asks for it.
@@ -42,15 +47,18 @@ impl Style<'_> {
         for heard in party.hears.iter().filter(|heard| party.hears_unasked(heard.message.kind)) {
             self.receive(&mut parts, party, heard);
         }
-        let channels = self.channels(&parts);
-        let (messages, schemas) = self.components(&mut parts);
+        let channels = self.channels(&parts, party);
+        let (messages, schemas) = self.components(&mut parts, party);
         json!({
             "asyncapi": "3.0.0",
             "info": {
                 "title": format!("{} {}", self.name, party.name),
                 "version": env!("CARGO_PKG_VERSION"),
                 "description": party.about,
-                "license": {"name": "MIT OR Apache-2.0"}
+                "license": {
+                    "name": "MIT OR Apache-2.0",
+                    "url": "https://spdx.org/licenses/"
+                }
             },
             "defaultContentType": "application/json",
             "servers": {"kafka": {
@@ -80,9 +88,7 @@ impl Style<'_> {
         let mut operation = parts.operation("send", *message);
         if !answers.is_empty() {
             let from = self.names(|party| answers.iter().any(|answer| party.said(answer.kind).is_some()));
-            about = format!(
-                "{about} The answer comes from {from}, with the same `ce_correlationid`, and with the `ce_id` of the message that it answers as `ce_causationid`."
-            );
+            about = format!("{about} The answer comes from {from}, with the same `ce_correlationid`.");
             operation["reply"] = parts.messages_on_a_channel(answers);
         }
         operation["description"] = about.into();
@@ -94,6 +100,10 @@ impl Style<'_> {
         let kind = heard.message.kind;
         let mut about = format!("Said by {}.", self.names(|other| other.said(kind).is_some()));
         let mut operation = parts.operation("receive", heard.message);
+        // The same in one piece.
+        if let Some(messages) = operation["messages"].as_array_mut() {
+            messages.push(reference(&["channels", heard.message.topic, "messages", &structured(kind)]));
+        }
         if let Some(group) = heard.group {
             let group = json!({"type": "string", "enum": [group]});
             operation["bindings"] = json!({"kafka": {"groupId": group, "bindingVersion": BINDING}});
@@ -102,7 +112,8 @@ impl Style<'_> {
         let answers = asked.flat_map(|asked| &asked.answers).copied();
         let answers: Vec<MessageType> = answers.filter(|answer| party.said(answer.kind).is_some()).collect();
         if !answers.is_empty() {
-            about += " The sender waits for the answer, which has the same `ce_correlationid`, and this message's `ce_id` as `ce_causationid`.";
+            // Not by what caused it: between the two there may be messages of others.
+            about += " The sender waits for the answer, which has the same `ce_correlationid`.";
             operation["reply"] = parts.messages_on_a_channel(&answers);
         }
         operation["description"] = about.into();
@@ -110,11 +121,15 @@ impl Style<'_> {
     }
 
     /// The topics on which the document's messages are.
-    fn channels(&self, parts: &Parts) -> Value {
+    fn channels(&self, parts: &Parts, party: &Party) -> Value {
         let mut channels = Map::new();
         for (kind, message) in &parts.messages {
             let channel = channels.entry(message.topic).or_insert_with(|| self.channel(message.topic));
             channel["messages"][*kind] = reference(&["components", "messages", kind]);
+            if party.hears_unasked(kind) {
+                let kind = structured(kind);
+                channel["messages"][&kind] = reference(&["components", "messages", &kind]);
+            }
         }
         channels.into()
     }
@@ -133,20 +148,38 @@ impl Style<'_> {
     }
 
     /// The document's messages and their schemas.
-    fn components(&self, parts: &mut Parts) -> (Map<String, Value>, Map<String, Value>) {
-        let mut messages = Map::new();
+    fn components(&self, parts: &mut Parts, party: &Party) -> (Map<String, Value>, Map<String, Value>) {
+        let (mut messages, mut wholes) = (Map::new(), Map::new());
         for message in parts.messages.values().copied().collect::<Vec<_>>() {
-            messages.insert(message.kind.to_owned(), self.message(parts, message));
+            let kind = message.kind;
+            let mut documented = self.message(parts, message);
+            if party.hears_unasked(kind) {
+                documented["headers"] = envelope::accepted_headers(kind);
+                let whole = format!("{kind}Event");
+                wholes.insert(whole.clone(), envelope::structured_payload(kind, &documented["payload"]));
+                messages.insert(structured(kind), in_one_piece(documented.clone(), &whole));
+            }
+            messages.insert(kind.to_owned(), documented);
         }
         let mut schemas = parts.generator.take_definitions(true);
-        for kind in messages.keys() {
+        for kind in parts.messages.keys() {
             // Said of the message already.
-            schemas.get_mut(kind).and_then(Value::as_object_mut).map(|schema| schema.remove("description"));
+            schemas.get_mut(*kind).and_then(Value::as_object_mut).map(|schema| schema.remove("description"));
         }
-        schemas.insert(envelope::NAME.to_owned(), envelope::schema());
+        let says = parts.messages.keys().any(|kind| !party.hears_unasked(kind));
+        let hears = !wholes.is_empty();
+        if hears {
+            schemas.insert(envelope::ACCEPTED_WHOLE.to_owned(), envelope::accepted_whole());
+        }
+        schemas.extend(wholes);
+        tidy::sets_named(&mut schemas);
+        // Of headers nobody makes a type.
+        let headers = envelope::of_headers(says, hears).into_iter();
+        schemas.extend(headers.map(|(name, schema)| (name.to_owned(), schema)));
         (messages, schemas)
     }
 
+    /// A message of the party's, or an answer that it waits for.
     fn message(&self, parts: &mut Parts, message: MessageType) -> Value {
         let kind = message.kind;
         let senders = self.parties.iter().filter(|party| party.said(kind).is_some());
@@ -201,6 +234,20 @@ impl Parts {
         (message.schema)(&mut self.generator);
         self.generator.definitions().get(message.kind).map(|schema| schema["description"].clone()).into()
     }
+}
+
+/// What a document calls the message `kind` in structured mode.
+fn structured(kind: &str) -> String {
+    format!("{kind}Structured")
+}
+
+/// `message` in structured mode: all of it is in the value, as the schema `whole` says.
+fn in_one_piece(mut message: Value, whole: &str) -> Value {
+    message["contentType"] = envelope::STRUCTURED.into();
+    message["headers"] = envelope::structured_headers();
+    message["payload"] = reference(&["components", "schemas", whole]);
+    message["correlationId"] = json!({"location": envelope::STRUCTURED_CORRELATION});
+    message
 }
 
 fn reference(path: &[&str]) -> Value {
