@@ -142,6 +142,14 @@ fn no_answer() -> sqlx::Error {
 pub struct Connection(Option<Object<Connector>>);
 
 impl Connection {
+    /// Closes it, whatever its session still holds.
+    pub async fn close(mut self) -> Result<(), sqlx::Error> {
+        match self.0.take() {
+            Some(slot) => Object::take(slot).close().await,
+            None => Ok(()),
+        }
+    }
+
     /// Gives it back without a question: it has just answered, and is in no transaction.
     pub fn give_back(mut self) {
         self.0 = None;

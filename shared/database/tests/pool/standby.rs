@@ -16,7 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const CONNECTIONS: u32 = 3;
 
 async fn run(pool: &Pool, statement: &'static str) -> Result<(), sqlx::Error> {
-    pool.run(move |conn| Box::pin(async move { sqlx::raw_sql(statement).execute(conn).await.map(drop) })).await
+    pool.run(move |conn| Box::pin(async move { sqlx::raw_sql(statement).execute(conn).await.map(drop) }))
+        .await
 }
 
 #[tokio::test]
