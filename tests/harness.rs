@@ -212,9 +212,29 @@ impl Suite {
         name: &str,
         body: impl AsyncFnOnce(&mut Stage, &mut Postgres) -> Outcome + Copy + Send + 'static,
     ) {
+        self.on_postgres(suite, name, async || Ok(Postgres::start_private().await?), body);
+    }
+
+    /// As [`on_own_postgres`](Self::on_own_postgres), on a server that has a standby and may be switched over to it.
+    pub fn on_postgres_with_standby(
+        &mut self,
+        suite: &str,
+        name: &str,
+        body: impl AsyncFnOnce(&mut Stage, &mut Postgres) -> Outcome + Copy + Send + 'static,
+    ) {
+        self.on_postgres(suite, name, async || Ok(Postgres::start_with_standby().await?), body);
+    }
+
+    fn on_postgres(
+        &mut self,
+        suite: &str,
+        name: &str,
+        start: impl AsyncFnOnce() -> anyhow::Result<Postgres> + Copy + Send + 'static,
+        body: impl AsyncFnOnce(&mut Stage, &mut Postgres) -> Outcome + Copy + Send + 'static,
+    ) {
         for style in STYLES {
             self.of_style(style, format!("{}::{suite}::{name}", style.name), async move || {
-                let mut postgres = Postgres::start_private().await?;
+                let mut postgres = start().await?;
                 let admin = postgres.admin_url().clone();
                 let setting = Setting { postgres: Some(admin), ..Setting::default() };
                 on_stage(style, setting, async |stage| body(stage, &mut postgres).await).await?;

@@ -14,6 +14,7 @@ use axum::routing::post;
 use domain::{Balance, Money, Operation, RequestId, Settlement, UserId};
 use messaging::{Answers, HandlerError as _, Outgoing, Requests};
 use service::{Failure, GatewaySettings, Service};
+use store::chain;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -150,14 +151,14 @@ impl Gateway {
             .await;
         let ask = || calls::find_order(&self.peers.order, order_id, &event);
         let order = web::ask_until_answered(ask, Failure::is_transient).await;
-        order.inspect_err(|error| tracing::warn!(%error, "an outcome cannot be read")).ok()
+        order.inspect_err(|error| tracing::warn!(error = chain(error), "an outcome cannot be read")).ok()
     }
 
     /// What the account held after a deposit.
     async fn balance_after(&self, request: RequestId) -> Option<Balance> {
         let ask = || calls::find_balance(&self.peers.billing, request);
         let balance = web::ask_until_answered(ask, Failure::is_transient).await;
-        balance.inspect_err(|error| tracing::warn!(%error, "an outcome cannot be read")).ok()
+        balance.inspect_err(|error| tracing::warn!(error = chain(error), "an outcome cannot be read")).ok()
     }
 }
 

@@ -23,7 +23,7 @@ use orchestration::{
 };
 use service::{Service, ServiceSettings};
 use store::order::{NewOrder, Order};
-use store::{StoreError, uninterrupted};
+use store::{StoreError, chain, uninterrupted};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use utoipa_axum::router::OpenApiRouter;
@@ -134,7 +134,7 @@ impl Orders {
         match Asked::before(answer_by, self.calls.find_user(user)).await {
             Asked::Answered(Ok(user)) => Ok(user),
             Asked::Answered(Err(error)) => {
-                tracing::warn!(%error, "order refused");
+                tracing::warn!(error = chain(&error), "order refused");
                 Err(ApiError::Unavailable(
                     "The billing service cannot be asked. Nothing was done; try again.".to_owned(),
                 ))
@@ -173,7 +173,9 @@ impl Orders {
             Ok(unfinished.spawn(attempt, async move {
                 let id = order.id;
                 let outcome = self.finish(order, user).await;
-                outcome.inspect_err(|error| tracing::warn!(order = id.0, %error, "left to recovery"))
+                outcome.inspect_err(|error| {
+                    tracing::warn!(order = id.0, error = chain(error), "left to recovery")
+                })
             }))
         })
         .await
@@ -189,7 +191,7 @@ impl Orders {
         let order = self.decide(order).await?;
         if let Err(error) = self.send_email(&order, user).await {
             self.unfinished.lacks_its_email(order.id);
-            tracing::warn!(order = order.id.0, %error, "the email will follow");
+            tracing::warn!(order = order.id.0, error = chain(&error), "the email will follow");
         }
         Ok(order)
     }

@@ -31,7 +31,12 @@ pub struct Checker {
 impl Checker {
     /// A checker of the deployment at `addresses`.
     pub fn new(addresses: &Addresses) -> anyhow::Result<Self> {
-        let database = PgPoolOptions::new().max_connections(1).connect_lazy(addresses.auditor.as_str())?;
+        let database = PgPoolOptions::new()
+            .max_connections(1)
+            // After a switchover the address leads to a standby for a while, and whoever is connected to that stays so.
+            .before_acquire(|connection, _| Box::pin(async { Ok(refuse_standby(connection).await.is_ok()) }))
+            .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
+            .connect_lazy(addresses.auditor.as_str())?;
         let messages = addresses.kafka.as_ref().map(|brokers| Messages::new(&addresses.style, brokers));
         let messages = messages.transpose()?.map(Arc::new);
         Ok(Self { database, mailbox: addresses.mailbox.as_ref().map(Mailbox::open), messages })
@@ -190,6 +195,14 @@ fn on_the_wire(address: &str) -> String {
     let wire =
         address.rsplit_once('@').and_then(|(local, domain)| Some(format!("{local}@{}", ascii(domain)?)));
     wire.unwrap_or_else(|| address.to_owned())
+}
+
+/// What a standby has may be older than what clients were promised.
+async fn refuse_standby(connection: &mut PgConnection) -> sqlx::Result<()> {
+    match sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(connection).await? {
+        false => Ok(()),
+        true => Err(sqlx::Error::Protocol("the address leads to a standby".to_owned())),
+    }
 }
 
 async fn empty_tables(snapshot: &mut PgConnection) -> anyhow::Result<Vec<Violation>> {

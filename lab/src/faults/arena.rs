@@ -54,7 +54,7 @@ impl Arena {
     /// Starts everything.
     pub(super) async fn start(style: &'static Style, logs: Option<PathBuf>) -> anyhow::Result<Self> {
         let directory = ScratchDir::create()?;
-        let (postgres, kafka) = tokio::try_join!(Postgres::start_private(), Kafka::start_private())?;
+        let (postgres, kafka) = tokio::try_join!(Postgres::start_with_standby(), Kafka::start_private())?;
         let kafka = Arc::new(kafka);
         let sink = SmtpSink::start(&directory.path().join("mail")).await?;
         if let Some(logs) = &logs {

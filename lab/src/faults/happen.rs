@@ -35,6 +35,7 @@ impl Fault {
             Self::Restart { service } => restart(arena, service).await,
             Self::Replica { service, lasts, killed } => replica(arena, service, lasts, killed).await,
             Self::DatabaseDown { lasts } => database_down(arena, lasts).await,
+            Self::Switchover { late } => switchover(arena, late).await,
             Self::MailMisbehaves { behaviour, lasts } => mail_misbehaves(arena, behaviour, lasts).await,
             Self::MailDown { lasts } => mail_down(arena, lasts).await,
             Self::BrokerDown { lasts } => broker_down(arena, lasts).await,
@@ -105,6 +106,13 @@ async fn database_down(arena: &Arena, lasts: Duration) -> anyhow::Result<Remark>
     sleep(lasts).await;
     arena.broker_must_stay.fetch_or(arena.kafka.is_in_memory(), Ordering::Relaxed);
     postgres.restart().await?;
+    Ok(Remark::new())
+}
+
+async fn switchover(arena: &Arena, late: Duration) -> anyhow::Result<Remark> {
+    // Both servers are started.
+    arena.broker_must_stay.fetch_or(arena.kafka.is_in_memory(), Ordering::Relaxed);
+    arena.postgres.lock().await.switch_over(late).await?;
     Ok(Remark::new())
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Fault {
     Replica { service: Service, lasts: Duration, killed: bool },
     /// PostgreSQL crashes.
     DatabaseDown { lasts: Duration },
+    /// PostgreSQL is switched over to its standby, and the address follows late.
+    Switchover { late: Duration },
     /// The SMTP server does something else than take mail.
     MailMisbehaves { behaviour: Behaviour, lasts: Duration },
     /// The SMTP server is away.
@@ -45,7 +47,7 @@ struct Kind {
     draw: fn(&mut Rng, &Style) -> Fault,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind {
         weight: 4,
         holds: |_| true,
@@ -76,6 +78,7 @@ const KINDS: [Kind; 12] = [
         },
     },
     Kind { weight: 2, holds: |_| true, draw: |dice, _| Fault::DatabaseDown { lasts: ms(dice, 0, 2000) } },
+    Kind { weight: 2, holds: |_| true, draw: |dice, _| Fault::Switchover { late: ms(dice, 0, 6000) } },
     Kind {
         weight: 3,
         holds: |_| true,
@@ -127,7 +130,7 @@ impl Fault {
             | Self::Freeze { service, .. }
             | Self::Restart { service } => vec![Resource::Service(service)],
             Self::Replica { .. } => vec![Resource::Replica],
-            Self::DatabaseDown { .. } => vec![Resource::Database],
+            Self::DatabaseDown { .. } | Self::Switchover { .. } => vec![Resource::Database],
             Self::MailMisbehaves { .. } | Self::MailDown { .. } => vec![Resource::Mail],
             // Whether a message is there must be known: the checker is told of it.
             Self::BrokerDown { .. } | Self::Poison { .. } => vec![Resource::Broker],
@@ -175,6 +178,9 @@ impl std::fmt::Display for Fault {
                 write!(f, "a second {} for {lasts:?}, then {end}", service.name())
             }
             Self::DatabaseDown { lasts } => write!(f, "the database crashes, away {lasts:?}"),
+            Self::Switchover { late } => {
+                write!(f, "the database is switched over, its address {late:?} later")
+            }
             Self::MailMisbehaves { behaviour, lasts } => write!(f, "mail: {behaviour:?} for {lasts:?}"),
             Self::MailDown { lasts } => write!(f, "mail: away {lasts:?}"),
             Self::BrokerDown { lasts } => write!(f, "the broker crashes, away {lasts:?}"),

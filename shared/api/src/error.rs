@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use domain::{OrderId, Refusal, RegistrationRefusal};
 use http::StatusCode;
 use serde_json::Value;
-use store::StoreError;
 use store::billing::{DepositRefusal, UpdateRefusal, WithdrawError};
+use store::{StoreError, chain};
 use web::{PeerError, Problem};
 
 /// Why a request was not done.
@@ -107,17 +107,6 @@ fn withdrawal_problem(refusal: Refusal, order: Option<OrderId>) -> Problem {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
-}
-
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
@@ -142,7 +131,7 @@ impl From<sqlx::Error> for ApiError {
 
 impl From<PeerError> for ApiError {
     fn from(error: PeerError) -> Self {
-        tracing::warn!(error = %error, "peer not available");
+        tracing::warn!(%error, "peer not available");
         Self::Unavailable(match &error {
             PeerError::Unreachable { peer, .. } => {
                 format!("The {peer} service cannot be reached. Nothing was done; try again.")

@@ -15,18 +15,11 @@ pub mod notification;
 pub mod order;
 pub mod password;
 mod prefer;
+mod readiness;
 pub mod types;
 
 pub use deliverable::{AddressSettings, Addressed, Deliverable};
 pub use error::ApiError;
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader};
 pub use prefer::{Prefer, PreferHeader, messages_deadline, request_deadline};
-
-/// `/ready` of a service that owns tables: without its database it can do nothing.
-pub fn database_check(pool: &store::Pool) -> web::Check {
-    let pool = pool.clone();
-    web::Check::required("database", move || {
-        let pool = pool.clone();
-        async move { store::ping(&pool).await.map_err(|error| error.to_string()) }
-    })
-}
+pub use readiness::database_check;

@@ -27,6 +27,14 @@ pub enum DeliverError<E: std::error::Error + 'static> {
     },
 }
 
+impl<E: std::error::Error> DeliverError<E> {
+    /// What the queue said.
+    fn cause(&self) -> String {
+        let (Self::Claim(source) | Self::Record { source, .. }) = self;
+        source.to_string()
+    }
+}
+
 /// Delivers until `shutdown`: drains what is due, then waits for `wake` (call `notify_one` after a commit), for the
 /// poll interval, or, after an error of the queue, for a growing while.
 ///
@@ -73,10 +81,7 @@ async fn send<Q: Queue>(
                 failures += 1;
                 // Once per outage: the ones that follow would say the same.
                 if failures == 1 {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "mail queue failed; trying again"
-                    );
+                    tracing::error!(%error, cause = error.cause(), "mail queue failed; trying again");
                 }
                 settings.backoff(failures)
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use database::chain;
 use futures_util::future::{BoxFuture, join_all};
 use rdkafka::Message as _;
 use rdkafka::message::OwnedMessage;
@@ -184,15 +185,4 @@ async fn transact<H: Handler>(processor: &Processor<H>, ready: &[Ready<'_, H>]) 
 
 fn count(messages: usize) -> u64 {
     u64::try_from(messages).unwrap_or(u64::MAX)
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

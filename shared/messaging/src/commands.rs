@@ -37,7 +37,9 @@ impl TopicCommand {
         match self {
             Self::CreateTopics(CreateSettings { kafka, accept }) => {
                 let differences = create_topics(&kafka, &topology).await?;
-                differences.iter().for_each(|difference| println!("{difference}"));
+                for difference in &differences {
+                    println!("{difference}");
+                }
                 if !accept && !differences.is_empty() {
                     bail!(
                         "{} differences: change the topics, or accept them with --accept",

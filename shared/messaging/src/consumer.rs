@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use database::Pool;
+use database::{Pool, chain};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rdkafka::Message as _;
@@ -160,7 +160,7 @@ impl Consumer {
             tracing::warn!(
                 consumer = self.name,
                 messages = messages.len(),
-                error = format!("{error:#}"),
+                error = chain(&*error),
                 "will try again"
             );
             tokio::select! {

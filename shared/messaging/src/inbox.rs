@@ -6,14 +6,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use database::Pool;
+use database::{Pool, chain};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::QueryScalar;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
-use crate::batch::chain;
 use crate::mistake;
 
 /// How long a message is remembered: longer than a topic that passes keeps it. What a topic keeps for ever and is read again
@@ -73,13 +72,13 @@ pub(crate) async fn purge(
     Ok(purge_ours(pool, consumer, until).await? + purge_foreign(pool, consumer, until).await?)
 }
 
-/// UUIDv7 begin with their time, so the oldest are at the beginning of the primary key. Each batch begins where the one before ended:
+/// `UUIDv7`s begin with their time, so the oldest are at the beginning of the primary key. Each batch begins where the one before ended:
 /// what is deleted stays in the index for a while, and is not looked at again.
 async fn purge_ours(pool: &Pool, consumer: &'static str, until: DateTime<Utc>) -> Result<usize, sqlx::Error> {
     let first_kept = Uuid::from_u128(u128::try_from(until.timestamp_millis()).unwrap_or(0) << 80);
     let (mut purged, mut after) = (0, Uuid::nil());
     loop {
-        // Also by when it came: not every id that looks like an old one is a UUIDv7.
+        // Also by when it came: not every id that looks like an old one is a `UUIDv7`.
         let purge = sqlx::query_scalar(
             "delete from inbox where consumer = $1 and event_id = any(array(
                  select event_id from inbox

@@ -92,7 +92,7 @@ impl Outbox {
         while !shutdown.is_cancelled() {
             let started = Instant::now();
             if let Err(error) = self.run_connected(&shutdown, &mut window).await {
-                tracing::warn!(error = format!("{error:#}"), "the relay starts again");
+                tracing::warn!(error = database::chain(&*error), "the relay starts again");
                 backoff =
                     if started.elapsed() > BACKOFF.1 { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
                 tokio::select! {
@@ -246,10 +246,10 @@ impl Outbox {
         send(kafka, &self.settings.topic(&row.topic), metadata, &row.key, &row.payload)
     }
 
-    /// A connection of the relay's own: the lock lives and dies with it.
+    /// A connection of the relay's own, to a server that takes writes: a standby would let it have the lock, and read, and publish
+    /// the same again and again. The lock lives and dies with it.
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        use sqlx::ConnectOptions as _;
-        let mut conn = self.pool.connect_options().clone().connect().await?;
+        let mut conn = self.pool.connect().await?;
         // A row whose deletion is lost is sent again; that is worth less than a disk flush per batch.
         sqlx::query("set synchronous_commit = off").execute(&mut conn).await?;
         let silence = format!("{}ms", SILENCE_MAX.as_millis());
@@ -261,7 +261,7 @@ impl Outbox {
     }
 
     async fn listener(&self) -> Result<PgListener, sqlx::Error> {
-        // Not out of the service's pool, from which it would be missing for ever.
+        // Not out of the service's pool, from which it would be missing for ever. A standby refuses to `listen`.
         let own = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let own = own.connect_with(self.pool.connect_options().clone()).await?;
         let mut listener = PgListener::connect_with(&own).await?;

@@ -92,8 +92,7 @@ impl<M: Incoming> Requests<M> {
         match published {
             Ok(request) => Ok(Answers { request, waiting }),
             Err(error) => {
-                let error = format!("{:#}", anyhow::Error::from(error));
-                tracing::warn!(error, "request not acknowledged");
+                tracing::warn!(error = database::chain(&error), "request not acknowledged");
                 Err(AskError::NotAcknowledged)
             }
         }

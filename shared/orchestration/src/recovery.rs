@@ -4,6 +4,7 @@
 //! stands. Unknown is not failed: nothing is ever refunded, the same question is asked again.
 
 use futures_util::future::join_all;
+use store::chain;
 use store::order::Order;
 use tokio_util::sync::CancellationToken;
 use web::RequestContext;
@@ -26,7 +27,7 @@ pub async fn recover_until(
 ) -> anyhow::Result<()> {
     while !shutdown.is_cancelled() {
         if let Err(error) = recover_due(&flow, &unfinished, &shutdown).await {
-            tracing::warn!(%error, "recovery will try again");
+            tracing::warn!(error = chain(&error), "recovery will try again");
         }
         let next_round = tokio::time::sleep(unfinished.settings().poll_interval());
         tokio::select! { () = next_round => {}, () = shutdown.cancelled() => {} }
@@ -60,7 +61,8 @@ async fn recover_due<F: Flow>(
                 Ok(()) => {}
                 Err(error) if error.concerns_every_order() => all_concerned = Some(error),
                 Err(error) => {
-                    tracing::error!(order = order.0, %error, "cannot be finished; will be tried again");
+                    let error = chain(&error);
+                    tracing::error!(order = order.0, error, "cannot be finished; will be tried again");
                 }
             }
         }
@@ -78,7 +80,7 @@ async fn recover<F: Flow>(flow: &F, unfinished: &Unfinished, order: Order) -> Re
         // The next pending order may still be decided; the email comes due again.
         Err(error) if was_pending => {
             unfinished.lacks_its_email(order.id);
-            tracing::warn!(order = order.id.0, %error, "the email will follow");
+            tracing::warn!(order = order.id.0, error = chain(&error), "the email will follow");
         }
         outcome => outcome?,
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::OrderId;
 use sqlx::postgres::PgConnection;
 use store::order::Order;
-use store::{Pool, StoreError};
+use store::{Pool, StoreError, chain};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -151,7 +151,7 @@ impl Unfinished {
             tracing::warn!(orders = self.running.len(), "left to recovery");
         }
         if let Err(error) = self.write_news().await {
-            tracing::warn!(%error, "finished orders are left to recovery");
+            tracing::warn!(error = chain(&error), "finished orders are left to recovery");
         }
         Ok(())
     }

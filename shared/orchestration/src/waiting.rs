@@ -7,7 +7,7 @@ use api::{ApiError, Prefer};
 use axum::response::Response;
 use domain::RequestId;
 use store::order::Order;
-use store::{Pool, StoreError};
+use store::{Pool, StoreError, chain};
 use tokio::time::{Instant, timeout_at};
 
 /// However short a client's wait is, a service that is asked before anything is written gets this long to answer.
@@ -39,7 +39,8 @@ impl<T> Asked<T> {
 pub async fn settled_before(pool: &Pool, answer_by: Instant, request: RequestId) -> Option<Order> {
     loop {
         let found = find_by_request(pool, request).await;
-        let found = found.inspect_err(|error| tracing::warn!(%error, "the outcome cannot be read"));
+        let found =
+            found.inspect_err(|error| tracing::warn!(error = chain(error), "the outcome cannot be read"));
         let settled = found.ok().flatten().filter(|order| order.settlement().is_some());
         if settled.is_some() || Instant::now() + LOOK_AGAIN > answer_by {
             return settled;

@@ -57,6 +57,21 @@ pub enum SandboxError {
         seconds: u64,
     },
 
+    /// A standby does not reach the server that it follows.
+    #[error("the standby PostgreSQL does not follow after {seconds} s")]
+    StandbyLags {
+        /// How long it was given.
+        seconds: u64,
+    },
+
+    /// A standby does not take writes.
+    #[error("the standby PostgreSQL was not promoted")]
+    NotPromoted,
+
+    /// There is no other server to switch over to.
+    #[error("the PostgreSQL server has no standby")]
+    NoStandby,
+
     /// Faults are injected into a private server only.
     #[error("the server at {name} is not the sandbox's to stop or restart")]
     NotPrivate {

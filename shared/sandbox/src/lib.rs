@@ -3,7 +3,7 @@
 //!
 //! Set `DATABASE_URL`, `KAFKA_BROKERS` or `SMTP_URL` to use servers of your own instead. Whatever the sandbox starts
 //! itself runs on the loopback interface, in temporary directories that a watchdog removes even after `kill -9`, and
-//! takes orders to fail: see [`Postgres::kill`], [`Kafka::down`] and [`Behaviour`]. With `SANDBOX=containers`, in a build
+//! takes orders to fail: see [`Postgres::kill`], [`Postgres::switch_over`], [`Kafka::down`] and [`Behaviour`]. With `SANDBOX=containers`, in a build
 //! with the feature `containers`, the private servers are containers.
 
 use std::{path::Path, sync::Arc};
@@ -18,10 +18,12 @@ mod kafka;
 mod kafka_command;
 mod kafka_in_memory;
 mod mailbox;
+mod movable_address;
 mod port;
 mod postgres;
 mod postgres_binaries;
 mod postgres_cluster;
+mod postgres_pair;
 mod postgres_server;
 mod run_as;
 mod scratch;

@@ -15,6 +15,7 @@ use crate::{
     container_spec::{self, Spec},
     postgres_binaries::PostgresBinaries,
     postgres_cluster::Cluster,
+    postgres_pair::Pair,
     postgres_server::{ServerFacts, random_password},
     setting,
 };
@@ -33,6 +34,7 @@ pub struct Postgres {
 enum Server {
     External,
     Cluster(Box<Cluster>),
+    Pair(Box<Pair>),
     Container(Box<Container>),
 }
 
@@ -52,6 +54,13 @@ impl Postgres {
         }
         let (cluster, facts) = Cluster::start().await?;
         Ok(Self { admin_url: cluster.admin_url(), facts, server: Server::Cluster(Box::new(cluster)) })
+    }
+
+    /// Starts a private server with a standby, for experiments that [switch over](Self::switch_over). Its address is another one
+    /// than the servers': connections go through this process. Never in containers.
+    pub async fn start_with_standby() -> Result<Self, SandboxError> {
+        let (pair, facts) = Pair::start().await?;
+        Ok(Self { admin_url: pair.admin_url(), facts, server: Server::Pair(Box::new(pair)) })
     }
 
     async fn start_container() -> Result<Self, SandboxError> {
@@ -90,6 +99,7 @@ impl Postgres {
     pub fn directory(&self) -> Option<&Path> {
         match &self.server {
             Server::Cluster(cluster) => Some(cluster.directory()),
+            Server::Pair(pair) => Some(pair.primary().directory()),
             Server::External | Server::Container(_) => None,
         }
     }
@@ -98,6 +108,7 @@ impl Postgres {
     pub fn process_id(&self) -> Option<u32> {
         match &self.server {
             Server::Cluster(cluster) => cluster.process_id(),
+            Server::Pair(pair) => pair.primary().process_id(),
             Server::External | Server::Container(_) => None,
         }
     }
@@ -118,6 +129,7 @@ impl Postgres {
         let place = match &self.server {
             Server::External => " at DATABASE_URL".to_owned(),
             Server::Cluster(_) => ", private cluster".to_owned(),
+            Server::Pair(_) => ", private cluster with a standby".to_owned(),
             Server::Container(container) => format!(" in a container of {}", container.image()),
         };
         format!("PostgreSQL {version}{place}, fsync={fsync}")
@@ -128,6 +140,7 @@ impl Postgres {
         match self.server {
             Server::External => Ok(()),
             Server::Cluster(cluster) => cluster.remove().await,
+            Server::Pair(pair) => pair.remove().await,
             Server::Container(container) => container.remove().await,
         }
     }
@@ -137,6 +150,7 @@ impl Postgres {
         match &mut self.server {
             Server::External => Err(SandboxError::NotPrivate { name: "DATABASE_URL" }),
             Server::Cluster(cluster) => cluster.shut_down(Signal::SIGQUIT).await,
+            Server::Pair(pair) => pair.primary_mut().shut_down(Signal::SIGQUIT).await,
             Server::Container(container) => container.kill().await,
         }
     }
@@ -145,10 +159,8 @@ impl Postgres {
     pub async fn restart(&mut self) -> Result<(), SandboxError> {
         self.facts = match &mut self.server {
             Server::External => return Err(SandboxError::NotPrivate { name: "DATABASE_URL" }),
-            Server::Cluster(cluster) => {
-                cluster.shut_down(Signal::SIGINT).await?;
-                cluster.launch().await?
-            }
+            Server::Cluster(cluster) => cluster.restart().await?,
+            Server::Pair(pair) => pair.primary_mut().restart().await?,
             Server::Container(container) => {
                 container.kill().await?;
                 container.restart().await?;
@@ -156,5 +168,23 @@ impl Postgres {
             }
         };
         Ok(())
+    }
+
+    /// Where the standby can be reached without the address that moves; `None` for a server that has none.
+    pub fn standby_url(&self) -> Option<Url> {
+        match &self.server {
+            Server::Pair(pair) => Some(pair.standby().admin_url()),
+            Server::External | Server::Cluster(_) | Server::Container(_) => None,
+        }
+    }
+
+    /// Fault injection: the primary is stopped in order, its standby is promoted, and the old primary comes back as the standby of
+    /// the new one. The address moves `late` after that, so for a while it leads to a server that takes no writes. Connections
+    /// to that one stay open. Nothing that was committed is lost.
+    pub async fn switch_over(&mut self, late: Duration) -> Result<(), SandboxError> {
+        match &mut self.server {
+            Server::Pair(pair) => pair.switch_over(late).await,
+            Server::External | Server::Cluster(_) | Server::Container(_) => Err(SandboxError::NoStandby),
+        }
     }
 }

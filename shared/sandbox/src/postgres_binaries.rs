@@ -10,7 +10,7 @@ use std::{
 use crate::SandboxError;
 
 /// A directory with `initdb` and `postgres`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PostgresBinaries(PathBuf);
 
 impl PostgresBinaries {

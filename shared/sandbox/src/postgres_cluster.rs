@@ -46,6 +46,9 @@ const INITDB_OPTIONS: [&str; 6] = [
 /// Only for whom the password protects from, the users of this machine.
 const REACH: [&str; 2] = ["listen_addresses=127.0.0.1", "unix_socket_directories="];
 
+/// What a standby that is away for a while still finds on the server that it follows.
+const WAL_KEPT: &str = "wal_keep_size=256MB";
+
 /// One cluster and its server process.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -54,28 +57,83 @@ pub(crate) struct Cluster {
     directory: ScratchDir,
     password: String,
     port: u16,
+    /// The port of the server that it is a standby of.
+    follows: Option<u16>,
     postmaster: Option<Child>,
 }
 
 impl Cluster {
     /// Creates a cluster and starts its server.
     pub(crate) async fn start() -> Result<(Self, ServerFacts), SandboxError> {
+        let mut cluster = Self::create().await?;
+        let facts = cluster.launch_somewhere().await?;
+        Ok((cluster, facts))
+    }
+
+    /// Creates a cluster whose server does not run yet.
+    pub(crate) async fn create() -> Result<Self, SandboxError> {
         let binaries = PostgresBinaries::find()?;
         let owner = RunAs::unprivileged()?;
         let directory = ScratchDir::create_for(&owner)?;
         let password = random_password()?;
-        let mut cluster = Self { binaries, owner, directory, password, port: 0, postmaster: None };
+        let cluster = Self { binaries, owner, directory, password, port: 0, follows: None, postmaster: None };
         cluster.initdb().await?;
+        Ok(cluster)
+    }
+
+    /// A copy of this cluster, whose server must not run.
+    pub(crate) async fn copy(&self) -> Result<Self, SandboxError> {
+        let Self { binaries, owner, password, .. } = self;
+        let directory = ScratchDir::create_for(owner)?;
+        let mut copy = Command::new("cp");
+        copy.arg("-Rp").arg(self.data()).arg(directory.path()).stdin(Stdio::null());
+        owner.apply(&mut copy);
+        let copied = copy.status().await.map_err(SandboxError::io("copy a cluster"))?;
+        if !copied.success() {
+            return Err(SandboxError::io("copy a cluster")(io::Error::other(copied.to_string())));
+        }
+        Ok(Self {
+            binaries: binaries.clone(),
+            owner: owner.clone(),
+            directory,
+            password: password.clone(),
+            port: 0,
+            follows: None,
+            postmaster: None,
+        })
+    }
+
+    /// Makes it a standby of the server at `port`, from its next start on.
+    pub(crate) fn follow(&mut self, port: u16) -> Result<(), SandboxError> {
+        let signal = self.data().join("standby.signal");
+        File::create(&signal)
+            .and_then(|_| self.owner.own(&signal))
+            .map_err(SandboxError::io("make a server a standby"))?;
+        self.follows = Some(port);
+        Ok(())
+    }
+
+    /// Its server was promoted, and follows nobody any more.
+    pub(crate) fn promoted(&mut self) {
+        self.follows = None;
+    }
+
+    /// Where its server listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Starts the server for the first time, on a port that is free.
+    pub(crate) async fn launch_somewhere(&mut self) -> Result<ServerFacts, SandboxError> {
         let mut launches = 0;
         loop {
             // Another sandbox may take the port between our look at it and the server's: then the server ends at
             // once, and another port is as good.
-            cluster.port = free_port()?;
+            self.port = free_port()?;
             launches += 1;
-            match cluster.launch().await {
-                Ok(facts) => return Ok((cluster, facts)),
+            match self.launch().await {
                 Err(SandboxError::PostgresExited { .. }) if launches < LAUNCHES_MAX => {}
-                Err(error) => return Err(error),
+                outcome => return outcome,
             }
         }
     }
@@ -141,6 +199,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts the server again; one that still runs is shut down first.
+    pub(crate) async fn restart(&mut self) -> Result<ServerFacts, SandboxError> {
+        self.shut_down(Signal::SIGINT).await?;
+        self.launch().await
+    }
+
     /// Stops the server and removes the cluster.
     pub(crate) async fn remove(mut self) -> Result<(), SandboxError> {
         let stopped = self.shut_down(Signal::SIGINT).await;
@@ -172,8 +236,14 @@ impl Cluster {
             .binaries
             .has_library("pg_stat_statements")
             .then_some("shared_preload_libraries=pg_stat_statements");
-        for setting in REACH.into_iter().chain(SETTINGS).chain(preload) {
+        for setting in REACH.into_iter().chain(SETTINGS).chain([WAL_KEPT]).chain(preload) {
             command.args(["-c", setting]);
+        }
+        if let Some(port) = self.follows {
+            let primary =
+                format!("primary_conninfo=host=127.0.0.1 port={port} user=postgres sslmode=disable");
+            // The password not among the arguments, which other users can see.
+            command.args(["-c", &primary]).env("PGPASSWORD", &self.password);
         }
         command.stdout(log.try_clone()?).stderr(log);
         self.spawn(&mut command)

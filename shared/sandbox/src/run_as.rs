@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::SandboxError;
 
 /// The user of child processes and their files; `None` is the current user.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RunAs(Option<User>);
 
 impl RunAs {

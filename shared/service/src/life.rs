@@ -87,7 +87,11 @@ impl Service {
         Box::pin(async move {
             let pool = settings.pool(name)?;
             for migrator in migrations {
-                store::migrate(&pool, migrator).await?;
+                // It may wait for a table that somebody holds for hours.
+                tokio::select! {
+                    migrated = store::migrate(&pool, migrator) => migrated?,
+                    () = self.shutdown.cancelled() => anyhow::bail!("told to stop before the tables were up to date"),
+                }
             }
             self.checks.push(api::database_check(&pool));
             self.pool = Some(pool.clone());

@@ -3,20 +3,22 @@
 //! Functions take `&mut PgConnection`, so that a style decides what shares a transaction. A style that runs on these
 //! tables cannot reach another service's: each service has a schema and a role of its own (see [`provision`]).
 
-pub use database::{DatabaseSettings, Pool, uninterrupted};
-use sqlx::migrate::Migrator;
+pub use database::{DatabaseSettings, Pool, chain, condition, uninterrupted};
 
 pub mod billing;
+mod migration;
 mod mistake;
 pub mod notification;
 pub mod order;
 pub mod provision;
 
+pub use migration::migrate;
+
 /// A statement failed, or the database could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// PostgreSQL or the way to it.
-    #[error("database error")]
+    #[error(transparent)]
     Database(#[from] sqlx::Error),
     /// A stored value does not decode: the table was written by somebody else.
     #[error("stored value does not decode")]
@@ -25,7 +27,7 @@ pub enum StoreError {
     #[error("stored text is not valid")]
     Text(#[from] domain::TextError),
     /// The service's migrations could not be applied.
-    #[error("migration failed")]
+    #[error(transparent)]
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
@@ -63,20 +65,4 @@ pub enum Once<T> {
     Repeated(T),
     /// The same request id came with other content before. Nothing was done.
     Reused,
-}
-
-/// Brings tables up to date. Safe to run by several replicas at once.
-pub async fn migrate(pool: &Pool, migrator: &Migrator) -> Result<(), StoreError> {
-    let mut conn = pool.acquire().await?;
-    // A migration may take its time, and so may waiting for the replica that is already at it.
-    sqlx::query("set statement_timeout = 0").execute(&mut *conn).await?;
-    // What `Migrator::run` calls; the future of that one cannot be seen to be `Send` (sqlx says so where it is defined).
-    migrator.run_direct(None, &mut *conn, false).await?;
-    sqlx::query("reset statement_timeout").execute(&mut *conn).await?;
-    Ok(())
-}
-
-/// Whether the database answers: one trivial statement.
-pub async fn ping(pool: &Pool) -> Result<(), StoreError> {
-    pool.run(|conn| Box::pin(async { Ok(sqlx::query("select 1").execute(conn).await.map(drop)?) })).await
 }

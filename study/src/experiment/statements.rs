@@ -9,8 +9,9 @@ use sqlx::{Connection as _, PgConnection};
 use store::provision::SCHEMAS;
 use url::Url;
 
-/// What is no statement of its own but the frame of others.
-const CONTROL: &str = r"^\s*(begin|start transaction|commit|end|rollback|savepoint|release)\M";
+/// What is no statement of its own but the frame of others, or a pool's question to a connection.
+const CONTROL: &str =
+    r"^\s*(begin|start transaction|commit|end|rollback|savepoint|release|show transaction_read_only)\M";
 const COMMIT: &str = r"^\s*(commit|end)\M";
 
 /// Counts the statements of one deployment.

@@ -4,5 +4,6 @@
 
 mod questions;
 mod settings;
+mod standby;
 mod wire;
 mod work;

@@ -1,4 +1,4 @@
-//! When a connection is asked for a sign of life, and when not: that is what this pool is for.
+//! When a connection is asked whether its server takes writes, and when not: that is what this pool is for.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use tokio::time::sleep;
 
 use crate::wire::Wire;
 
-/// PostgreSQL's Sync message, which is all that the question is.
-const QUESTION: usize = 5;
+/// What the question takes on the wire, PostgreSQL's Query message: its type, its length, the text and a zero.
+const QUESTION: usize = 1 + 4 + "show transaction_read_only".len() + 1;
 /// How long a connection is trusted without one.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 

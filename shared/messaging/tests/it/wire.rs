@@ -7,6 +7,7 @@ use chrono::Utc;
 use messaging::Metadata;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
 use rdkafka::message::{Headers as _, OwnedHeaders, OwnedMessage};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, Message as _};
@@ -127,7 +128,7 @@ impl World {
         let ask = move || {
             let client: BaseConsumer = config.create().unwrap();
             let metadata = client.fetch_metadata(Some(&topic), Duration::from_secs(20)).unwrap();
-            metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect()
+            metadata.topics()[0].partitions().iter().map(MetadataPartition::id).collect()
         };
         tokio::task::spawn_blocking(ask).await.unwrap()
     }

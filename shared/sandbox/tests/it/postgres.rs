@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use sandbox::{Postgres, Sandbox};
@@ -133,4 +134,52 @@ async fn in_the_child_process_of_the_crash_test() {
     fs::rename(unfinished, report).unwrap();
     // Held until the kill; should the parent fail before it, this ends as well.
     io::read_to_string(io::stdin()).unwrap();
+}
+
+#[tokio::test]
+async fn a_switchover_loses_nothing_and_leads_to_a_standby_until_the_address_moves() {
+    let mut postgres = Postgres::start_with_standby().await.unwrap();
+    let address = postgres.admin_url().clone();
+    let directory = postgres.directory().unwrap().to_owned();
+    assert_eq!(ask(&address, "select pg_is_in_recovery()::text").await.unwrap(), "false");
+    let standby = postgres.standby_url().unwrap();
+    assert_eq!(ask(&standby, "select pg_is_in_recovery()::text").await.unwrap(), "true");
+    let mut connection = connect(&address).await.unwrap();
+    sqlx::query("create table kept (word text)").execute(&mut connection).await.unwrap();
+
+    for word in ["there", "and back"] {
+        let mut connection = connect(&address).await.unwrap();
+        sqlx::query("insert into kept values ($1)").bind(word).execute(&mut connection).await.unwrap();
+        let look = async {
+            loop {
+                if let Ok(mut late) = connect(&address).await
+                    && sqlx::query_scalar::<_, bool>("select pg_is_in_recovery()")
+                        .fetch_one(&mut late)
+                        .await
+                        .unwrap_or(false)
+                {
+                    return late;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let (switched, mut late) = tokio::time::timeout(Duration::from_secs(60), async {
+            tokio::join!(postgres.switch_over(Duration::from_secs(1)), look)
+        })
+        .await
+        .unwrap();
+        switched.unwrap();
+        // Who is connected to the old primary stays so.
+        assert!(sqlx::query("insert into kept values ('late')").execute(&mut late).await.is_err());
+        assert_eq!(ask(&address, "select pg_is_in_recovery()::text").await.unwrap(), "false");
+    }
+    assert_eq!(ask(&address, "select string_agg(word, ' ') from kept").await.unwrap(), "there and back");
+
+    postgres.kill().await.unwrap();
+    assert!(connect(&address).await.is_err());
+    postgres.restart().await.unwrap();
+    assert_eq!(ask(&address, "select string_agg(word, ' ') from kept").await.unwrap(), "there and back");
+    let standby = postgres.standby_url().unwrap();
+    postgres.stop().await.unwrap();
+    assert!(!directory.exists() && !listens(&address) && !listens(&standby));
 }

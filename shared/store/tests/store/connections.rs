@@ -1,11 +1,14 @@
 //! Connections to the store: what is left in them, what their errors mean, and how long a migration may take.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use domain::Balance;
-use sqlx::Connection as _;
-use store::StoreError;
+use domain::{Balance, UserId};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Connection as _, SqlSafeStr as _};
 use store::billing::{self, Withdrawal};
+use store::{Pool, StoreError};
 use tokio::time::timeout;
 
 use crate::world::{Fresh, amount, pool, process, request, until_waiting, user_with};
@@ -26,7 +29,7 @@ async fn a_caller_that_gives_up_does_not_leave_the_only_connection_in_a_transact
         // Gives up somewhere between the first byte of `begin` and the last of `commit`.
         drop(timeout(Duration::from_micros(patience_us), work).await);
         // Whoever gets the only connection next gets it outside of any transaction: PostgreSQL says so to somebody else.
-        store::ping(&pool).await.unwrap();
+        pool.ping().await.unwrap();
         let state: String = sqlx::query_scalar(
             "select state from pg_stat_activity where datname = current_database() and application_name = 'test'",
         )
@@ -45,9 +48,9 @@ async fn a_caller_that_gives_up_does_not_leave_the_only_connection_in_a_transact
 async fn a_database_that_is_away_does_not_answer() {
     let fresh = Fresh::start().await;
     let pool = fresh.billing(1).await;
-    store::ping(&pool).await.unwrap();
+    pool.ping().await.unwrap();
     pool.close();
-    store::ping(&pool).await.unwrap_err();
+    pool.ping().await.unwrap_err();
     fresh.stop().await;
 }
 
@@ -80,6 +83,58 @@ async fn an_error_about_what_was_asked_is_told_from_one_of_the_database() {
     assert!(!StoreError::from(serde_json::from_str::<i64>("x").unwrap_err()).is_unavailable());
     drop(conn);
     fresh.stop().await;
+}
+
+/// As `pg_dump` does it, for as long as it takes.
+#[tokio::test]
+async fn a_migration_waits_for_a_table_that_is_read_and_leaves_it_to_the_older_version_meanwhile() {
+    let fresh = Fresh::start().await;
+    let old = fresh.billing(1).await;
+    let user_id = user_with(&old, 1_000).await;
+    let mut admin = fresh.admin().await;
+    let mut dump = admin.begin().await.unwrap();
+    sqlx::query("lock table billing.accounts in access share mode").execute(&mut *dump).await.unwrap();
+
+    let new = pool(&fresh.databases.services["billing"], 1);
+    let change = Migration::new(
+        1,
+        "room".into(),
+        MigrationType::Simple,
+        "alter table accounts add column room int".into_sql_str(),
+        false,
+    );
+    let mut migrator = Migrator::with_migrations(vec![change]);
+    migrator.dangerous_set_table_name("_room_migrations");
+    let (migrated, pg_dump_is_done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let migration = tokio::spawn({
+        let (migrated, pg_dump_is_done) = (Arc::clone(&migrated), Arc::clone(&pg_dump_is_done));
+        async move {
+            store::migrate(&new, &migrator).await.unwrap();
+            assert!(pg_dump_is_done.load(Ordering::SeqCst), "the table was not locked at all");
+            migrated.store(true, Ordering::SeqCst);
+        }
+    });
+    // Longer than a statement may take, and than a try with the pause after it.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        withdraw(&old, user_id).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    pg_dump_is_done.store(true, Ordering::SeqCst);
+    dump.commit().await.unwrap();
+    while !migrated.load(Ordering::SeqCst) && !migration.is_finished() {
+        withdraw(&old, user_id).await;
+    }
+    migration.await.unwrap();
+    sqlx::query("select room from accounts").execute(&mut *old.acquire().await.unwrap()).await.unwrap();
+    fresh.stop().await;
+}
+
+/// What a service does all the time.
+async fn withdraw(pool: &Pool, user_id: UserId) {
+    let withdrawal = Withdrawal { user_id, amount: amount(1), order_id: None };
+    let done = pool.transaction(move |tx| Box::pin(billing::withdraw(tx, request(), withdrawal)));
+    done.await.expect("a statement does not wait for longer than it may");
 }
 
 /// Other statements may not take that long.
