@@ -60,7 +60,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Creates a cluster and starts its server.
     pub(crate) async fn start() -> Result<(Self, ServerFacts), SandboxError> {
-        let binaries = PostgresBinaries::find()?;
+        let binaries = PostgresBinaries::find_or_fetch().await?;
         let owner = RunAs::unprivileged()?;
         let directory = ScratchDir::create_for(&owner)?;
         let password = random_password()?;
