@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use ureq::{
     Agent,
-    tls::{RootCerts, TlsConfig},
+    tls::{Certificate, RootCerts, TlsConfig},
 };
 use zip::ZipArchive;
 
@@ -101,7 +101,7 @@ fn download(package: &Package) -> Result<Vec<u8>, FetchError> {
     let url = package.url.clone();
     let archive =
         get().map_err(|error| FetchError::Download { url: url.clone(), source: Box::new(error) })?;
-    let found: String = Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex::encode(Sha256::digest(&archive));
     if found == package.sha256 {
         return Ok(archive);
     }
@@ -110,8 +110,10 @@ fn download(package: &Package) -> Result<Vec<u8>, FetchError> {
 
 /// Trusts whom the system trusts, as cargo does, and takes the proxy from the environment.
 fn agent() -> Agent {
+    let trusted = rustls_native_certs::load_native_certs().certs;
+    let trusted = trusted.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
     let tls = TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
+        .root_certs(RootCerts::from(trusted))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
     Agent::config_builder()

@@ -51,7 +51,7 @@ impl Server {
     }
 
     fn package(&self) -> Package {
-        let sha256 = Sha256::digest(ARCHIVE).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(Sha256::digest(ARCHIVE));
         let (name, title) = ("postgresql-1.0".to_owned(), "PostgreSQL 1".to_owned());
         Package { name, title, url: self.url.clone(), sha256 }
     }
