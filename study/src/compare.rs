@@ -89,8 +89,9 @@ pub(crate) async fn compare(settings: CompareSettings) -> anyhow::Result<bool> {
     let quick = !full;
     // In the reach of every JSON parser.
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
-    let setup = Setup { traces_sampled: TRACES_SAMPLED, ..setup::of(&sandbox).await? };
-    let run = Run { sandbox: &sandbox, limit: prepare_limit(&sandbox).await, quick, seed, experiments };
+    let (limit, without_limit) = prepare_limit(&sandbox).await;
+    let setup = Setup { traces_sampled: TRACES_SAMPLED, without_limit, ..setup::of(&sandbox).await? };
+    let run = Run { sandbox: &sandbox, limit, quick, seed, experiments };
     let (claims, mistakes, styles, limit) = (Vec::new(), Vec::new(), chosen(&styles), None);
     let mut report =
         Report { made_at, took_s: 0.0, quick, seed, setup, limit, styles: Vec::new(), claims, mistakes };
@@ -108,11 +109,6 @@ pub(crate) async fn compare(settings: CompareSettings) -> anyhow::Result<bool> {
     report.claims = claims::check(&report);
     println!("\ncomparison\n{}\n\n{}", table::render(&report), table::settings(&report));
     println!("\nreport     {}", report::write(&report, &out)?.display());
-    if quick {
-        println!(
-            "left out   what takes long; `--full` measures it: other loads, idling, parts that are away, mistakes"
-        );
-    }
     for difference in claims::differences(&report.claims, claims::COMMITTED) {
         println!("claim      {difference}");
     }
@@ -125,14 +121,11 @@ fn chosen(names: &[String]) -> Vec<&'static Style> {
     STYLES.iter().filter(|style| names.is_empty() || names.iter().any(|name| name == style.name)).collect()
 }
 
-/// What throughput is held against; nothing where it cannot be measured, as without `pgbench`.
-async fn prepare_limit(sandbox: &Sandbox) -> Option<Limit> {
+/// What throughput is held against; why it is held against nothing where that cannot be measured, as without `pgbench`.
+async fn prepare_limit(sandbox: &Sandbox) -> (Option<Limit>, Option<String>) {
     match Limit::prepare(&sandbox.postgres).await {
-        Ok(limit) => Some(limit),
-        Err(error) => {
-            progress(&format!("throughput is left out: {error:#}"));
-            None
-        }
+        Ok(limit) => (Some(limit), None),
+        Err(error) => (None, Some(format!("{error:#}"))),
     }
 }
 
@@ -169,12 +162,14 @@ impl Run<'_> {
         (figures.cost, figures.trace) = (cost.cost, cost.trace);
         let violations = &mut figures.violations;
         violations.extend(cost.violations);
-        if let Some(limit) = self.limit.as_ref().filter(|_| self.wants(Experiment::Throughput)) {
-            let measured = self.measure_throughput(style, limit, violations).await;
+        if self.wants(Experiment::Throughput) {
+            let measured = self.measure_throughput(style, violations).await;
             let (throughput, runs) = or_note("throughput", measured, violations);
             figures.throughput = throughput;
-            let empty = LimitFigures { clients: limit::CLIENTS, orders_per_s: Vec::new() };
-            report.limit.get_or_insert(empty).orders_per_s.extend(runs);
+            if self.limit.is_some() {
+                let empty = LimitFigures { clients: limit::CLIENTS, orders_per_s: Vec::new() };
+                report.limit.get_or_insert(empty).orders_per_s.extend(runs);
+            }
         }
         if self.wants(Experiment::Availability) {
             let outages = availability::measure(style, self.sandbox, self.seed, violations).await;
@@ -228,7 +223,6 @@ impl Run<'_> {
     async fn measure_throughput(
         &self,
         style: &'static Style,
-        limit: &Limit,
         violations: &mut Vec<String>,
     ) -> anyhow::Result<(Vec<ThroughputFigures>, Vec<f64>)> {
         progress(&format!("{}: as many orders as it can", style.name));
@@ -240,6 +234,7 @@ impl Run<'_> {
         };
         let stage = Stage::set(style, self.sandbox, options).await?;
         let (deployment, postgres, api) = (&stage.deployment, &self.sandbox.postgres, &stage.api);
+        let limit = self.limit.as_ref();
         let users = load::create_users(api).await?;
         let bench = Bench { deployment, postgres, limit, api, users };
         let found = throughput::measure(&bench, &self.throughput_plan()).await?;

@@ -3,6 +3,7 @@
 //! Units are in the names: `_ms` milliseconds, `_s` seconds, `_bytes` bytes; a `_per_s` is a rate. What was not measured (in a
 //! quick run, or because there is nothing of it in a style) is absent, never 0.
 
+pub mod left_out;
 pub(crate) mod reading;
 pub mod spans;
 pub(crate) mod units;
@@ -65,6 +66,9 @@ pub struct Setup {
     pub settings: BTreeMap<String, String>,
     /// Why there are no figures of SQL statements, if there are none.
     pub without_statements: Option<String>,
+    /// Why throughput is not held against what PostgreSQL alone can do, if it is not.
+    #[serde(default)]
+    pub without_limit: Option<String>,
     /// Which part of the traces was recorded while throughput was measured.
     pub traces_sampled: f64,
 }
@@ -215,7 +219,7 @@ pub struct ThroughputFigures {
     pub in_flight: usize,
     /// Orders that became terminal per second, of each run.
     pub orders_per_s: Vec<f64>,
-    /// The same as a part of the `pgbench` limit measured right before and after; its median is the figure.
+    /// The same as a part of the `pgbench` limit measured right before and after; its median is the figure. Empty without a limit.
     pub ratio: Vec<f64>,
     /// Time of a processor that one order takes, by process (`gateway`, `order`, ..., `postgres`, `broker and client`).
     pub cpu_ms_per_order: BTreeMap<String, f64>,

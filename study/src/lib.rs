@@ -12,4 +12,4 @@ mod limit;
 mod mistakes;
 pub mod report;
 mod setup;
-mod table;
+pub mod table;

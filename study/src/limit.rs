@@ -44,7 +44,10 @@ impl Limit {
     /// # Errors
     /// When there is no `pgbench`, or the database fails.
     pub(crate) async fn prepare(postgres: &Postgres) -> anyhow::Result<Self> {
-        let pgbench = postgres.client_program("pgbench").context("pgbench is needed to measure the limit")?;
+        // The PostgreSQL that the sandbox fetches comes without it.
+        let pgbench = postgres
+            .client_program("pgbench")
+            .context("the limit is measured with pgbench, which is not here (Debian's package `postgresql` has it)")?;
         let admin = postgres.admin_url().clone();
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let databases =

@@ -54,6 +54,7 @@ pub(crate) async fn of(sandbox: &Sandbox) -> anyhow::Result<Setup> {
         database_connections: default_of::<store::DatabaseSettings, _>("database_connections").unwrap_or(0),
         settings: SANDBOX_SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         without_statements: None,
+        without_limit: None,
         traces_sampled: 0.0,
     })
 }

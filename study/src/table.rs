@@ -4,7 +4,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use self::rows::Row;
-use crate::figures::{Report, Setup, StyleFigures};
+use crate::figures::{Report, Setup, StyleFigures, left_out};
 
 mod rows;
 
@@ -85,10 +85,13 @@ fn notes(report: &Report) -> Vec<String> {
         })
     });
     let throughput = first(&|style| {
-        (!style.throughput.is_empty()).then(|| {
-            "[3] orders that became terminal, in a closed loop; as a part of what pgbench reaches with one order's four\n    \
-             transactions on the same server right before and after"
-                .to_owned()
+        (!style.throughput.is_empty()).then(|| match &report.setup.without_limit {
+            None => "[3] orders that became terminal, in a closed loop; as a part of what pgbench reaches with one order's four\n    \
+                     transactions on the same server right before and after"
+                .to_owned(),
+            Some(why) => format!(
+                "[3] orders that became terminal, in a closed loop; not held against what PostgreSQL alone can do:\n    {why}"
+            ),
         })
     });
     let idle = first(&|style| {
@@ -104,5 +107,5 @@ fn notes(report: &Report) -> Vec<String> {
     });
     let without = report.setup.without_statements.as_ref();
     let without = without.map(|why| format!("There are no figures of SQL statements: {why}"));
-    [cost, latency, throughput, idle, outages, without].into_iter().flatten().collect()
+    [cost, latency, throughput, idle, outages, without, left_out::line(report)].into_iter().flatten().collect()
 }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use lab::eventually;
 use lab::running::Addresses;
 use lab::{Api, STYLES, Style};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::StatusCode;
+use sandbox::ScratchDir;
 use sqlx::{Connection as _, PgConnection};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -39,6 +40,10 @@ pub fn register(suite: &mut Suite) {
         }
     }
     suite.trial("program::what_it_cannot_start_it_says_in_one_line".to_owned(), one_line_and_exit_code_2);
+    suite.trial(
+        "program::without_postgresql_and_offline_it_says_what_to_do_and_why_none_was_fetched".to_owned(),
+        offline,
+    );
 }
 
 /// A running `up`.
@@ -168,5 +173,32 @@ async fn one_line_and_exit_code_2() -> Outcome {
             "{arguments:?} {environment:?} said: {said}"
         );
     }
+    Ok(())
+}
+
+/// A proxy at which nobody listens is as good as no network.
+async fn offline() -> Outcome {
+    let cache = ScratchDir::create()?;
+    let nowhere = format!("http://127.0.0.1:{}", sandbox::free_port()?);
+    let Output { status, stderr, .. } = study(&["up", "restful", "--listen", "127.0.0.1:0"])?
+        .env("SANDBOX_POSTGRES", "fetched")
+        .env("XDG_CACHE_HOME", cache.path())
+        .env("HTTPS_PROXY", nowhere)
+        .envs(["ALL_PROXY", "all_proxy", "https_proxy", "NO_PROXY", "no_proxy"].map(|name| (name, "")))
+        .env_remove("DATABASE_URL")
+        .env_remove("SANDBOX")
+        .output()
+        .await
+        .context("running study")?;
+    let said = String::from_utf8(stderr)?;
+    ensure!(status.code() == Some(2), "{status}, {said}");
+    let [fetching, error] = said.trim().lines().collect::<Vec<_>>()[..] else { bail!("it said: {said}") };
+    ensure!(fetching.starts_with("fetching PostgreSQL") && fetching.contains("https://"), "{fetching}");
+    for part in ["no PostgreSQL server found: install", "DATABASE_URL", "fetching https://", "failed"] {
+        ensure!(error.contains(part), "{part} is not in: {error}");
+    }
+    let kept: Vec<_> = std::fs::read_dir(cache.path().join("arch-homework"))?.collect::<Result<_, _>>()?;
+    ensure!(kept.iter().all(|it| it.path().extension().is_some_and(|it| it == "lock")), "{kept:?}");
+    cache.remove().await?;
     Ok(())
 }

@@ -7,12 +7,15 @@ use rdkafka::error::KafkaError;
 /// Why the sandbox could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// No server binaries anywhere, and no server given.
+    /// No server binaries anywhere, no server given, and none could be fetched.
     #[error(
         "no PostgreSQL server found: install its server binaries (the Debian package is `postgresql`), \
          or set PG_BINDIR to the directory of `initdb` and `postgres`, or DATABASE_URL to a running server"
     )]
-    PostgresNotFound,
+    PostgresNotFound {
+        /// Why none was fetched.
+        source: Box<dyn Error + Send + Sync>,
+    },
 
     /// An environment variable is set to something unusable.
     #[error("{name} is {problem}")]

@@ -23,6 +23,8 @@ mod port;
 mod postgres;
 mod postgres_binaries;
 mod postgres_cluster;
+mod postgres_fetch;
+mod postgres_package;
 mod postgres_pair;
 mod postgres_server;
 mod run_as;

@@ -1,4 +1,4 @@
-//! Finds the server binaries: Debian, for one, installs them outside `PATH`.
+//! Finds the server binaries: Debian, for one, installs them outside `PATH`. Where there are none, they are fetched.
 
 use std::{
     env, fs,
@@ -7,24 +7,46 @@ use std::{
     process::Command,
 };
 
-use crate::SandboxError;
+use crate::{SandboxError, postgres_fetch, setting};
+
+/// Says that only the fetched PostgreSQL counts.
+const ONLY_FETCHED: &str = "SANDBOX_POSTGRES";
 
 /// A directory with `initdb` and `postgres`.
 #[derive(Clone, Debug)]
 pub(crate) struct PostgresBinaries(PathBuf);
 
 impl PostgresBinaries {
-    /// Takes `PG_BINDIR` if it is set, else the first complete directory among the usual places.
-    pub(crate) fn find() -> Result<Self, SandboxError> {
+    /// Takes `PG_BINDIR` if it is set, else the first complete directory among the usual places, else the one that is fetched.
+    pub(crate) async fn find_or_fetch() -> Result<Self, SandboxError> {
+        if let Some(found) = Self::find()? {
+            return Ok(found);
+        }
+        let fetched = postgres_fetch::fetch().await;
+        fetched.map(Self).map_err(|why| SandboxError::PostgresNotFound { source: why.into() })
+    }
+
+    /// What is there already.
+    fn find() -> Result<Option<Self>, SandboxError> {
+        let fetched = once_with(postgres_fetch::fetched_before).flatten();
+        let only_fetched = match setting::read(ONLY_FETCHED)?.as_deref() {
+            None => false,
+            Some("fetched") => true,
+            Some(other) => {
+                let problem = format!("`{other}`, but can only be `fetched`");
+                return Err(SandboxError::BadSetting { name: ONLY_FETCHED, problem });
+            }
+        };
         match env::var_os("PG_BINDIR") {
-            Some(directory) => Self::given(Path::new(&directory)),
-            None => Self::first_of(usual_places()),
+            _ if only_fetched => Ok(Self::first_of(fetched)),
+            Some(directory) => Self::given(Path::new(&directory)).map(Some),
+            None => Ok(Self::first_of(usual_places().chain(fetched))),
         }
     }
 
     /// A client program: beside the server's, or where `PATH` says, as where only clients are installed.
     pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-        let beside = Self::find().ok().map(|binaries| binaries.program(name));
+        let beside = Self::find().ok().flatten().map(|binaries| binaries.program(name));
         let path = env::var_os("PATH").unwrap_or_default();
         let on_path: Vec<_> = env::split_paths(&path).map(|directory| directory.join(name)).collect();
         beside.into_iter().chain(on_path).find(|program| program.is_file())
@@ -37,8 +59,8 @@ impl PostgresBinaries {
         })
     }
 
-    fn first_of(mut directories: impl Iterator<Item = PathBuf>) -> Result<Self, SandboxError> {
-        directories.find_map(|directory| Self::complete(&directory)).ok_or(SandboxError::PostgresNotFound)
+    fn first_of(mut directories: impl Iterator<Item = PathBuf>) -> Option<Self> {
+        directories.find_map(|directory| Self::complete(&directory))
     }
 
     /// Follows links, since `PATH` often has links to single programs while the rest of the installation is beside
@@ -55,11 +77,12 @@ impl PostgresBinaries {
         self.0.join(name)
     }
 
-    /// Whether the server could load the library `name`; `false` too if the installation does not tell.
+    /// Whether the server could load the library `name`; `false` too if it is where nobody would look.
     pub(crate) fn has_library(&self, name: &str) -> bool {
-        ask_pg_config(&self.program("pg_config"), "--pkglibdir").is_some_and(|directory| {
-            ["so", "dylib"].iter().any(|suffix| directory.join(name).with_extension(suffix).is_file())
-        })
+        // The fetched server has no `pg_config`, but it has its libraries where those who build PostgreSQL have them.
+        let directory = ask_pg_config(&self.program("pg_config"), "--pkglibdir")
+            .unwrap_or_else(|| self.0.join("../lib/postgresql"));
+        ["so", "dylib"].iter().any(|suffix| directory.join(name).with_extension(suffix).is_file())
     }
 }
 
@@ -143,8 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn without_pg_config_libraries_are_looked_for_beside_the_programs() {
+        let root = tempfile::tempdir().unwrap();
+        let server = PostgresBinaries(install(&root.path().join("bin"), &["initdb", "postgres"]));
+        install(&root.path().join("lib/postgresql"), &["pg_stat_statements.so"]);
+        assert!(server.has_library("pg_stat_statements"));
+        assert!(!server.has_library("auto_explain"));
+    }
+
+    #[test]
     fn without_any_server_one_line_says_what_to_do() {
-        let message = PostgresBinaries::first_of([].into_iter()).unwrap_err().to_string();
+        let message = SandboxError::PostgresNotFound { source: "offline".into() }.to_string();
         assert_eq!(message.lines().count(), 1);
         for remedy in ["`postgresql`", "PG_BINDIR", "DATABASE_URL"] {
             assert!(message.contains(remedy), "{message}");

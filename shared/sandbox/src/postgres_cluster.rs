@@ -72,7 +72,7 @@ impl Cluster {
 
     /// Creates a cluster whose server does not run yet.
     pub(crate) async fn create() -> Result<Self, SandboxError> {
-        let binaries = PostgresBinaries::find()?;
+        let binaries = PostgresBinaries::find_or_fetch().await?;
         let owner = RunAs::unprivileged()?;
         let directory = ScratchDir::create_for(&owner)?;
         let password = random_password()?;

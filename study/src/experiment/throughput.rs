@@ -40,7 +40,8 @@ pub(crate) struct Plan {
 pub(crate) struct Bench<'a> {
     pub(crate) deployment: &'a Deployment,
     pub(crate) postgres: &'a Postgres,
-    pub(crate) limit: &'a Limit,
+    /// What it is held against, where that can be measured.
+    pub(crate) limit: Option<&'a Limit>,
     pub(crate) api: &'a Api,
     pub(crate) users: Arc<[UserId]>,
 }
@@ -51,15 +52,17 @@ pub(crate) async fn measure(
     plan: &Plan,
 ) -> anyhow::Result<(Vec<ThroughputFigures>, Vec<f64>)> {
     let mut found: BTreeMap<usize, ThroughputFigures> = BTreeMap::new();
-    let mut limits = vec![bench.limit.run(plan.limit).await?];
+    let mut limits = Vec::from_iter(bench.run_limit(plan).await?);
     for round in 0..plan.rounds {
         for &in_flight in &plan.in_flight {
             let ClosedRun { orders_per_s, processor_s, orders, drained_after, outcome } =
                 bench.run(in_flight, plan, round).await?;
-            limits.push(bench.limit.run(plan.limit).await?);
-            let [.., before, after] = limits[..] else { unreachable!("one before each load, and one after") };
+            limits.extend(bench.run_limit(plan).await?);
             let figures = found.entry(in_flight).or_insert_with(|| empty(in_flight));
-            figures.ratio.push(orders_per_s / f64::midpoint(before, after));
+            // One before each load, and one after.
+            if let [.., before, after] = limits[..] {
+                figures.ratio.push(orders_per_s / f64::midpoint(before, after));
+            }
             figures.orders_per_s.push(orders_per_s);
             figures.emails_drained_after_s = figures.emails_drained_after_s.max(drained_after.as_secs_f64());
             for (who, seconds) in processor_s {
@@ -86,6 +89,13 @@ struct ClosedRun {
 }
 
 impl Bench<'_> {
+    async fn run_limit(&self, plan: &Plan) -> anyhow::Result<Option<f64>> {
+        match self.limit {
+            Some(limit) => limit.run(plan.limit).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn run(&self, in_flight: usize, plan: &Plan, round: usize) -> anyhow::Result<ClosedRun> {
         let Plan { warm_up, measured, seed, .. } = *plan;
         let seed = seed.wrapping_add(round as u64);

@@ -20,7 +20,7 @@ pub struct Choice {
     pub because: Vec<String>,
     /// Whether a question had no figures to answer it.
     pub partial: bool,
-    /// Each question that was asked of the figures.
+    /// Each question that the figures answer.
     pub(crate) judgements: Vec<Judgement>,
     /// What would change the answer.
     pub(crate) changes: Vec<Change>,
@@ -30,7 +30,8 @@ pub struct Choice {
 
 /// Answers the question.
 pub fn choose(report: &Report) -> Choice {
-    let judgements: Vec<Judgement> = CRITERIA.iter().map(|it| Judgement::of(it, report)).collect();
+    let (judgements, unanswered): (Vec<Judgement>, Vec<Judgement>) =
+        CRITERIA.iter().map(|it| Judgement::of(it, report)).partition(Judgement::is_answered);
     let (sound, excluded) = sound_styles(report);
     let points = |style: &str| judgements.iter().filter(|it| it.decides() && it.is_best(style)).count();
     let most = sound.iter().map(|style| points(style)).max().unwrap_or(0);
@@ -41,8 +42,7 @@ pub fn choose(report: &Report) -> Choice {
         .map(|&style| style.to_owned())
         .collect();
     let mut because = reasons(&judgements, &adequate, most);
-    let missing: Vec<&str> =
-        judgements.iter().filter(|it| it.scores.len() < 2).map(|it| it.criterion.short).collect();
+    let missing: Vec<&str> = unanswered.iter().map(|it| it.criterion.short).collect();
     if !missing.is_empty() {
         because.push(format!("Not measured in this run, and not considered: {}.", list(&missing)));
     }

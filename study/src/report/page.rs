@@ -9,7 +9,7 @@ use super::table::Table;
 use super::walk::{self, Excerpt};
 use crate::claims;
 use crate::figures::units;
-use crate::figures::{ClaimFigures, MistakeFigures, Report};
+use crate::figures::{ClaimFigures, MistakeFigures, Report, StyleFigures, Verdict, left_out};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -19,16 +19,21 @@ struct Page<'a> {
     choice: Choice,
     sections: Vec<Section>,
     diagrams: Vec<Diagram<'a>>,
+    /// What was not measured, in one line.
+    left_out: Option<String>,
+    /// Those that were looked at.
     claims: Vec<Claim<'a>>,
     mistakes: &'a [MistakeFigures],
     walk: Vec<Step>,
     setup: Section,
 }
 
-/// A sequence diagram; none where no order was traced.
+/// A sequence diagram.
 struct Diagram<'a> {
     style: &'a str,
-    svg: Option<String>,
+    /// Of the style, in the registry.
+    place: usize,
+    svg: String,
     made: String,
 }
 
@@ -51,13 +56,15 @@ struct Step {
 /// # Errors
 /// If a plot cannot be drawn.
 pub(super) fn render(report: &Report) -> anyhow::Result<String> {
+    let judged = report.claims.iter().filter(|claim| claim.verdict != Verdict::NotMeasured);
     let page = Page {
         report,
         styles: report.styles.iter().map(|style| style.style.as_str()).collect(),
         choice: choice::choose(report),
         sections: sections::sections(report)?,
         diagrams: diagrams(report)?,
-        claims: report.claims.iter().map(Claim::of).collect(),
+        left_out: left_out::line(report),
+        claims: judged.map(Claim::of).collect(),
         mistakes: &report.mistakes,
         walk: walk::STEPS.iter().map(|step| Step::of(step, report)).collect(),
         setup: sections::setup(report),
@@ -65,27 +72,24 @@ pub(super) fn render(report: &Report) -> anyhow::Result<String> {
     Ok(page.render()?)
 }
 
+/// Of each style of which an order was traced.
 fn diagrams(report: &Report) -> anyhow::Result<Vec<Diagram<'_>>> {
-    let diagram = |style: &'_ crate::figures::StyleFigures| {
-        let sequence = Sequence::of(&style.trace);
-        let about =
-            format!("One paid order in {}: {} arrows in time order", style.style, sequence.arrows.len());
-        let svg = (!sequence.arrows.is_empty()).then(|| sequence.svg(&about)).transpose()?;
-        Ok((
-            svg,
-            format!(
-                "One paid order, from the {} spans of its trace; times are from the client's request. The same as Mermaid is in \
-             sequence-{}.mmd.",
-                style.trace.len(),
-                style.style
-            ),
-        ))
-    };
-    report
-        .styles
-        .iter()
-        .map(|style| diagram(style).map(|(svg, made)| Diagram { style: &style.style, svg, made }))
-        .collect()
+    let sequences = report.styles.iter().map(|style| (style, Sequence::of(&style.trace))).enumerate();
+    let traced = sequences.filter(|(_, (_, sequence))| !sequence.arrows.is_empty());
+    traced.map(|(place, (style, sequence))| Diagram::of(place, style, &sequence)).collect()
+}
+
+impl<'a> Diagram<'a> {
+    fn of(place: usize, style: &'a StyleFigures, sequence: &Sequence) -> anyhow::Result<Self> {
+        let (spans, style) = (style.trace.len(), style.style.as_str());
+        let about = format!("One paid order in {style}: {} arrows in time order", sequence.arrows.len());
+        let svg = sequence.svg(&about)?;
+        let made = format!(
+            "One paid order, from the {spans} spans of its trace; times are from the client's request. The same as Mermaid is in \
+             sequence-{style}.mmd."
+        );
+        Ok(Self { style, place, svg, made })
+    }
 }
 
 impl<'a> Claim<'a> {

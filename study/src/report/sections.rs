@@ -15,12 +15,12 @@ pub(crate) use self::section::{Body, Section};
 pub(crate) use self::setup::section as setup;
 use crate::figures::Report;
 
-/// All sections of figures, in their order; the answer to "which style when" comes between the first and the others.
+/// All sections that have figures, in their order; the answer to "which style when" comes between the first and the others.
 ///
 /// # Errors
 /// If a plot cannot be drawn.
 pub(crate) fn sections(report: &Report) -> anyhow::Result<Vec<Section>> {
-    Ok(vec![
+    let mut sections = vec![
         at_a_glance::section(report),
         cost::section(report),
         latency::section(report)?,
@@ -29,5 +29,7 @@ pub(crate) fn sections(report: &Report) -> anyhow::Result<Vec<Section>> {
         availability::section(report)?,
         freshness::section(report),
         setup::consistency(report),
-    ])
+    ];
+    sections.retain(|section| !section.parts.is_empty());
+    Ok(sections)
 }

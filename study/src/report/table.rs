@@ -109,6 +109,11 @@ impl Row {
         Self::new(label, figures.iter().map(cell).collect())
     }
 
+    /// Whether there is a figure of any style.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.cells.iter().any(|cell| !cell.absent)
+    }
+
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self

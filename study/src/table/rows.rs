@@ -99,11 +99,13 @@ fn throughput(report: &Report) -> Vec<Row> {
     let run = |style: &StyleFigures, in_flight: usize| -> Option<ThroughputFigures> {
         style.throughput.iter().find(|run| run.in_flight == in_flight).cloned()
     };
+    let of_limit = if report.limit.is_some() { "; of the limit" } else { "" };
     let mut rows = Vec::new();
     for in_flight in in_flight {
-        rows.push(row(format!("orders/s with {in_flight} in flight; of the limit [3]"), move |style| {
+        rows.push(row(format!("orders/s with {in_flight} in flight{of_limit} [3]"), move |style| {
             let run = run(style, in_flight)?;
-            Some(format!("{}; {:.2}", thousands(median(&run.orders_per_s)?), median(&run.ratio)?))
+            let rate = thousands(median(&run.orders_per_s)?);
+            Some(median(&run.ratio).map_or(rate.clone(), |ratio| format!("{rate}; {ratio:.2}")))
         }));
         rows.push(row("  CPU per order", move |style| {
             let all: f64 = run(style, in_flight)?.cpu_ms_per_order.values().sum();

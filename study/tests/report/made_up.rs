@@ -145,6 +145,7 @@ fn setup() -> Setup {
         database_connections: 10,
         settings: texts(&[("ARGON2_MEMORY_KIB", "8"), ("MAIL_LEASE", "5s")]),
         without_statements: None,
+        without_limit: None,
         traces_sampled: 0.01,
     }
 }

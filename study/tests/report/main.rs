@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod browser;
 mod claims;
 mod made_up;
-mod page;
+mod shown;
 mod which_style;

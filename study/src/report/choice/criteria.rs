@@ -17,8 +17,6 @@ pub(crate) struct Criterion {
     pub(crate) fine: f64,
     pub(crate) say: fn(&Report, f64) -> String,
     pub(crate) figure: fn(&Report, &StyleFigures) -> Option<f64>,
-    /// Said where there are no figures.
-    pub(crate) absent: &'static str,
 }
 
 /// All of them; each counts the same.
@@ -31,7 +29,6 @@ pub(super) const CRITERIA: &[Criterion] = &[
         fine: 0.1,
         say: |_, ms| units::ms(ms),
         figure: |_, style| Some(style.latency_at(1)?.answer.p50_ms),
-        absent: "Latency was not measured in this run.",
     },
     Criterion {
         question: "How many orders come through?",
@@ -50,7 +47,6 @@ pub(super) const CRITERIA: &[Criterion] = &[
             let best = style.best_throughput()?;
             if report.has_ratios() { best.of_limit() } else { best.rate() }
         },
-        absent: "Throughput was not measured in this run.",
     },
     Criterion {
         question: "How much do services have to say to each other?",
@@ -60,7 +56,6 @@ pub(super) const CRITERIA: &[Criterion] = &[
         fine: 1.0,
         say: |_, number| units::count(number),
         figure: |_, style| style.is_counted().then(|| whole(style.interactions() as u64)),
-        absent: "No order was traced in this run.",
     },
     Criterion {
         question: "How much work is an order for the databases?",
@@ -70,7 +65,6 @@ pub(super) const CRITERIA: &[Criterion] = &[
         fine: 1.0,
         say: |_, number| units::count(number),
         figure: |_, style| style.sql_statements(),
-        absent: "SQL statements were not counted in this run.",
     },
     Criterion {
         question: "Are orders taken while a service is away?",
@@ -83,7 +77,6 @@ pub(super) const CRITERIA: &[Criterion] = &[
             let (placed, refused) = style.refused_without_services()?;
             Some(1.0 - whole(refused) / whole(placed))
         },
-        absent: "No part was taken away in this run.",
     },
     Criterion {
         question: "Is what a service knows ever old?",
@@ -93,7 +86,6 @@ pub(super) const CRITERIA: &[Criterion] = &[
         fine: 1.0,
         say: |_, ms| if ms > 0.0 { units::ms(ms) } else { "no delay".to_owned() },
         figure: staleness,
-        absent: "Freshness was not measured in this run.",
     },
     Criterion {
         question: "What does it cost while nobody wants anything?",
@@ -103,7 +95,6 @@ pub(super) const CRITERIA: &[Criterion] = &[
         fine: 0.5,
         say: |_, ms| format!("{}/s", units::ms(ms)),
         figure: |_, style| style.idle.as_ref().map(crate::figures::IdleFigures::cpu),
-        absent: "Idle cost was not measured in this run.",
     },
 ];
 

@@ -39,6 +39,11 @@ impl Judgement {
         Self { criterion, scores, best }
     }
 
+    /// Whether there is something to compare.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.scores.len() > 1
+    }
+
     /// Whether the figures tell styles apart.
     pub(crate) fn decides(&self) -> bool {
         !self.best.is_empty() && self.best.len() < self.scores.len()
@@ -60,12 +65,9 @@ impl Judgement {
         factor.is_finite().then_some(factor)
     }
 
-    /// What the figures say, in a sentence.
+    /// What the figures say, in a sentence; ask only if the question [is answered](Self::is_answered).
     pub(crate) fn sentence(&self) -> String {
         let said = |score: &Score| format!("{} {}", score.style, score.text);
-        if self.scores.len() < 2 {
-            return self.criterion.absent.to_owned();
-        }
         if !self.decides() {
             let all: Vec<String> = self.scores.iter().map(said).collect();
             return format!("No difference that counts: {}.", list(&all));

@@ -7,7 +7,7 @@ use crate::report::table::{Better, Cell, Row, Table};
 
 pub(super) fn section(report: &Report) -> Section {
     let rows = [time(report), work(report), faults(report), rest(report)].into_iter().flatten();
-    let table = Table::new("", names(report)).with(rows);
+    let table = Table::new("", names(report)).with(rows.filter(Row::is_measured));
     let made = "The best of each row is marked; bars are in proportion to the longest of their row. How each figure came to be \
                 stands under its own section below.";
     let part = Part::new("", Body::Table(table), made);
@@ -43,9 +43,11 @@ fn time(report: &Report) -> Vec<Row> {
     }
     let capacity = |style: &StyleFigures| style.best_throughput()?.rate();
     let limit = report.limit.as_ref().and_then(Limit::rate);
-    let note = limit.map_or("orders per second".to_owned(), |limit| {
-        format!("orders per second; PostgreSQL alone: {}", count(limit))
-    });
+    let note = match (limit, &report.setup.without_limit) {
+        (Some(limit), _) => format!("orders per second; PostgreSQL alone: {}", count(limit)),
+        (None, Some(why)) => format!("orders per second; PostgreSQL alone: {why}"),
+        (None, None) => "orders per second".to_owned(),
+    };
     rows.push(row(report, "Capacity", capacity, count, Better::More).note(note));
     if report.has_ratios() {
         let ratio = |style: &StyleFigures| style.best_throughput()?.of_limit();
@@ -84,12 +86,13 @@ fn work(report: &Report) -> Vec<Row> {
 
 fn faults(report: &Report) -> Vec<Row> {
     let mut rows = Vec::new();
-    for part in ["billing", "notification", "broker"] {
+    let taken_away = report.parts_taken_away();
+    for part in ["billing", "notification", "broker"].into_iter().filter(|part| taken_away.contains(part)) {
         let refused = |style: &StyleFigures| style.outage(part)?.refused_share();
         let mut row = row(report, format!("Refused without {part}"), refused, units::percent, Better::Less);
         for (cell, style) in row.cells.iter_mut().zip(&report.styles) {
             if part == "broker" && style.features().is_some_and(|features| !features.has_messages()) {
-                *cell = Cell { text: "has none".to_owned(), ..Cell::default() };
+                *cell = Cell::text("has none");
             }
         }
         rows.push(if rows.is_empty() { row.note("part of the orders placed while it is away") } else { row });
@@ -122,13 +125,16 @@ fn rest(report: &Report) -> Vec<Row> {
         0 => Cell::text("holds"),
         found => Cell { text: units::plural(found as u64, "violation"), alarm: true, ..Cell::default() },
     };
-    vec![
+    let ages = report.styles.iter().any(|style| style.freshness.is_some()).then(|| {
         Row::new("Replicas are behind by", report.styles.iter().map(age).collect())
-            .note("99 of 100 changes have arrived within"),
+            .note("99 of 100 changes have arrived within")
+    });
+    let others = [
         row(report, "Processor time at idle", idle, |ms| format!("{}/s", units::ms(ms)), Better::Less)
             .note("all processes"),
         row(report, "Memory of the services", memory, units::megabytes, Better::Less).note("at idle"),
         row(report, "Ready after", |it| Some(it.ready_after_s), units::seconds, Better::Less),
         Row::new("Consistency", report.styles.iter().map(verdict).collect()).note("what the checker says"),
-    ]
+    ];
+    ages.into_iter().chain(others).collect()
 }

@@ -1,6 +1,6 @@
 //! What clients see while a part is away, and what is left of it.
 
-use super::section::{Body, Key, Part, Section, why};
+use super::section::{Body, Key, Part, Section};
 use crate::figures::units::{self, count, whole};
 use crate::figures::{OutageFigures, Report};
 use crate::report::plots::{self, KINDS};
@@ -9,7 +9,7 @@ use crate::report::table::{Cell, Row, Table};
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let parts = report.parts_taken_away();
     let parts = if parts.is_empty() {
-        vec![Part::absent("", why(report, "what happens while a part is away"))]
+        Vec::new()
     } else {
         vec![timelines(report, &parts)?, counts(report, &parts)]
     };

@@ -1,17 +1,13 @@
 //! What one paid order costs: in all, and by service.
 
-use super::section::{Body, Part, Section, names, row, why};
+use super::section::{Body, Part, Section, names, row};
 use crate::figures::units::{count, list, whole};
 use crate::figures::{Report, StyleFigures};
 use crate::report::table::{Better, Cell, Row, Table};
 
 pub(super) fn section(report: &Report) -> Section {
     let counted = report.styles.iter().any(StyleFigures::is_counted);
-    let parts = if counted {
-        vec![in_all(report), by_service(report)]
-    } else {
-        vec![Part::absent("", why(report, "the cost of an order"))]
-    };
+    let parts = if counted { vec![in_all(report), by_service(report)] } else { Vec::new() };
     Section { id: "cost", title: "Cost of one order", parts }
 }
 

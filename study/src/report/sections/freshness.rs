@@ -1,13 +1,13 @@
 //! How old what services know can be, in styles that keep replicas.
 
-use super::section::{Body, Part, Section, why};
+use super::section::{Body, Part, Section};
 use crate::figures::Report;
 use crate::figures::units::{self, count, whole};
 use crate::report::table::{Cell, Row, Table};
 
 pub(super) fn section(report: &Report) -> Section {
     let measured = report.styles.iter().filter_map(|style| Some((&style.style, style.freshness.as_ref()?)));
-    let parts: Vec<Part> = measured
+    let parts = measured
         .map(|(style, freshness)| {
             let rows = freshness.replica_behind.iter().map(|(service, behind)| {
                 let times = [behind.p50_ms, behind.p95_ms, behind.p99_ms, behind.max_ms];
@@ -24,7 +24,5 @@ pub(super) fn section(report: &Report) -> Section {
             Part::new(format!("{style}: how far replicas are behind"), Body::Table(table), made)
         })
         .collect();
-    let parts =
-        if parts.is_empty() { vec![Part::absent("", why(report, "how fresh replicas are"))] } else { parts };
     Section { id: "freshness", title: "Freshness", parts }
 }

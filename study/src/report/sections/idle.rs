@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::section::{Body, Part, Section, names, row, why};
+use super::section::{Body, Part, Section, names, row};
 use crate::figures::units::{self, list, short};
 use crate::figures::{IdleFigures, Report, StyleFigures};
 use crate::report::table::{Better, Cell, Row, Table};
@@ -18,7 +18,10 @@ const RATES: [Rate; 4] = [
 ];
 
 pub(super) fn section(report: &Report) -> Section {
-    let mut parts = vec![rates(report)];
+    let mut parts = Vec::new();
+    if report.styles.iter().any(|style| style.idle.is_some()) {
+        parts.push(rates(report));
+    }
     if report.styles.iter().any(|style| !style.memory.is_empty()) {
         parts.push(memory(report));
     }
@@ -26,9 +29,6 @@ pub(super) fn section(report: &Report) -> Section {
 }
 
 fn rates(report: &Report) -> Part {
-    if report.styles.iter().all(|style| style.idle.is_none()) {
-        return Part::absent("With nothing to do", why(report, "what a style costs at idle"));
-    }
     let mut table = Table::new("", names(report));
     for (label, of, say) in RATES {
         let figures = |style: &StyleFigures| style.idle.as_ref().map(of).cloned();

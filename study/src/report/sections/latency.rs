@@ -1,6 +1,6 @@
 //! How long an order takes: until the client is answered, until it is decided, until its email is out.
 
-use super::section::{Body, Part, Section, in_words, style_keys, why};
+use super::section::{Body, Part, Section, in_words, style_keys};
 use crate::figures::units::{self, count, whole};
 use crate::figures::{LatencyFigures, Load, Quantiles, Report};
 use crate::report::plots::{self, Plot};
@@ -9,7 +9,7 @@ use crate::report::table::{Cell, Row, Table};
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let loads = loads(report);
     let parts = if loads.is_empty() {
-        vec![Part::absent("", why(report, "latency"))]
+        Vec::new()
     } else {
         vec![curves(report, &loads)?, quantiles(report, &loads)]
     };

@@ -9,6 +9,7 @@ pub(crate) struct Section {
     /// Where links lead to.
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
+    /// None of them: nothing of it was measured, and the page does not show it.
     pub(crate) parts: Vec<Part>,
 }
 
@@ -87,14 +88,5 @@ pub(super) fn in_words(load: &Load) -> String {
         Load::Closed { in_flight: 1 } => "one at a time".to_owned(),
         Load::Closed { in_flight } => format!("{in_flight} in flight"),
         Load::Open { orders_per_s } => format!("{} orders/s due", units::count(orders_per_s)),
-    }
-}
-
-/// Why something is missing.
-pub(super) fn why(report: &Report, what: &str) -> String {
-    if report.quick {
-        format!("A quick run does not measure {what}; `cargo run --release -- --full` does.")
-    } else {
-        format!("This run did not measure {what}.")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::section::{Body, Key, Part, Section, style_keys, why};
+use super::section::{Body, Key, Part, Section, style_keys};
 use crate::figures::reading::spread;
 use crate::figures::units::{self, count, whole};
 use crate::figures::{Report, ThroughputFigures};
@@ -11,11 +11,8 @@ use crate::report::table::{Cell, Row, Table};
 
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let measured = report.styles.iter().any(|style| style.best_throughput().is_some());
-    let parts = if measured {
-        vec![curve(report)?, processors(report)?, runs(report)]
-    } else {
-        vec![Part::absent("", why(report, "throughput"))]
-    };
+    let parts =
+        if measured { vec![curve(report)?, processors(report)?, runs(report)] } else { Vec::new() };
     Ok(Section { id: "throughput", title: "Throughput", parts })
 }
 
@@ -26,7 +23,10 @@ fn curve(report: &Report) -> anyhow::Result<Part> {
     let runs =
         report.styles.iter().flat_map(|style| &style.throughput).map(|run| run.orders_per_s.len()).max();
     let limit = report.limit.as_ref().and_then(|limit| Some((limit, limit.rate()?)));
-    let limit = limit.map_or_else(String::new, |(limit, rate)| {
+    let without = report.setup.without_limit.as_ref().map_or_else(String::new, |why| {
+        format!(" Nothing says what PostgreSQL alone can do: {why}.")
+    });
+    let limit = limit.map_or(without, |(limit, rate)| {
         format!(
             " 1 is what pgbench reaches with the four transactions of an order and {} clients on the same server: {} \
              orders/s (median of {} runs between those of the styles).",
@@ -49,7 +49,7 @@ fn processors(report: &Report) -> anyhow::Result<Part> {
     let runs = || report.styles.iter().flat_map(|style| &style.throughput);
     let processes: BTreeSet<&String> = runs().flat_map(|run| run.cpu_ms_per_order.keys()).collect();
     if processes.is_empty() {
-        return Ok(Part::absent("Processor time per order", why(report, "processor time")));
+        return Ok(Part::absent("Processor time per order", "This system does not tell it."));
     }
     let most = runs().map(ThroughputFigures::cpu_ms).fold(0.0, f64::max);
     let plot = |(name, runs): (&String, &Vec<ThroughputFigures>)| {
@@ -73,15 +73,12 @@ fn processors(report: &Report) -> anyhow::Result<Part> {
 }
 
 fn runs(report: &Report) -> Part {
-    let head = [
-        "in flight",
-        "orders/s",
-        "least to most",
-        "of the limit",
-        "processor time per order",
-        "emails out after",
-        "other answers",
-    ];
+    let has_ratios = report.has_ratios();
+    let of_limit = has_ratios.then_some("of the limit");
+    let head = ["in flight", "orders/s", "least to most"]
+        .into_iter()
+        .chain(of_limit)
+        .chain(["processor time per order", "emails out after", "other answers"]);
     let rows = report.styles.iter().flat_map(|style| {
         style.throughput.iter().enumerate().map(move |(place, run)| {
             let range = spread(&run.orders_per_s).map_or_else(Cell::absent, |(least, most)| {
@@ -93,16 +90,15 @@ fn runs(report: &Report) -> Part {
                 .map(|(status, answers)| format!("{} × {status}", count(whole(*answers))))
                 .collect();
             let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
-            let cells = vec![
-                Cell::text(run.in_flight.to_string()),
-                run.rate().map_or_else(Cell::absent, |rate| Cell::text(count(rate))),
-                range,
-                run.of_limit().map_or_else(Cell::absent, |ratio| Cell::text(units::ratio(ratio))),
+            let rate = run.rate().map_or_else(Cell::absent, |rate| Cell::text(count(rate)));
+            let of_limit = run.of_limit().filter(|_| has_ratios).map(|ratio| Cell::text(units::ratio(ratio)));
+            let rest = [
                 Cell::text(units::ms(run.cpu_ms())),
                 Cell::text(units::seconds(run.emails_drained_after_s)),
                 Cell::text(others),
             ];
-            Row::new(&style.style, cells).again(place > 0)
+            let cells = [Cell::text(run.in_flight.to_string()), rate, range].into_iter().chain(of_limit);
+            Row::new(&style.style, cells.chain(rest).collect()).again(place > 0)
         })
     });
     let made = "The same runs. Emails drain in batches; their time is that from the end of the load to the last of them. \

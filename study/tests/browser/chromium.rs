@@ -4,26 +4,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
+/// Why nobody can look at a page here.
+pub const MISSING: &str =
+    "there is no Chromium on PATH: install it (Debian's package is `chromium`), or name it in CHROMIUM";
+
 /// Where it is: `CHROMIUM`, or one of its usual names on `PATH`.
-fn executable() -> PathBuf {
+pub fn executable() -> Option<PathBuf> {
     if let Some(named) = env::var_os("CHROMIUM") {
-        return named.into();
+        return Some(named.into());
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = env::split_paths(&path).collect();
     let names = ["chromium", "chromium-browser", "google-chrome"];
-    let candidates =
+    let mut candidates =
         names.iter().flat_map(|name| directories.iter().map(move |directory| directory.join(name)));
-    candidates
-        .into_iter()
-        .find(|candidate| candidate.is_file())
-        .expect("Chromium is needed to look at the page: install it, or name it in CHROMIUM")
+    candidates.find(|candidate| candidate.is_file())
 }
 
 /// Runs it on `page` with a profile of its own below `scratch`, and waits for its end.
 fn open(page: &Path, scratch: &Path, arguments: &[String]) -> Output {
     let profile = scratch.join("profile");
-    let output = Command::new(executable())
+    let output = Command::new(executable().expect(MISSING))
         .args([
             "--headless",
             "--no-sandbox",
