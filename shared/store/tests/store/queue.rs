@@ -8,7 +8,7 @@ use sqlx::Connection as _;
 use store::notification::{self, EmailQueue, NewEmail};
 use store::{Once, Pool};
 
-use crate::emails::email;
+use crate::emails::{email, emails_of};
 use crate::world::{Fresh, connect, request};
 
 /// Long enough for a test.
@@ -68,7 +68,7 @@ async fn an_order_gets_one_email_and_a_claim_that_ran_out_cannot_record() {
     assert!(!queue.record(&first[0], &Verdict::Failed { reason: "late".to_owned() }).await.unwrap());
     assert!(queue.record(&second[0], &Verdict::Sent).await.unwrap());
     assert!(queue.claim(10, Duration::ZERO).await.unwrap().is_empty());
-    assert_eq!(notification::list(&mut conn, UserId(1)).await.unwrap()[0].status, "sent");
+    assert_eq!(emails_of(&mut conn, 1).await[0].status, "sent");
     drop(conn);
     fresh.stop().await;
 }
