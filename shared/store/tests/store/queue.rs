@@ -172,3 +172,16 @@ async fn an_email_that_is_taken_over_counts_as_perhaps_delivered() {
     assert_eq!((row.0.as_str(), row.1, row.2), ("sending", 2, 1));
     fresh.stop().await;
 }
+
+/// Else the one email at which the server hangs up would be tried first again and again, and no other.
+#[tokio::test]
+async fn a_released_email_goes_behind_those_that_are_due() {
+    let fresh = Fresh::start().await;
+    let pool = fresh.emails(2).await;
+    let queue = queue_of(&pool, 2).await;
+    let first = queue.claim(1, LEASE).await.unwrap();
+    assert!(queue.record(&first[0], &Verdict::Released).await.unwrap());
+    let next = queue.claim(1, LEASE).await.unwrap();
+    assert_eq!((ids(&first), ids(&next)), (vec![1], vec![2]));
+    fresh.stop().await;
+}
