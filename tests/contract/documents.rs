@@ -26,7 +26,7 @@ const CONTRACT: [(&str, &str, &[u16]); 12] = [
     ("GET", "/orders/{orderId}", &[200, 304, 404]),
     ("GET", "/orders/requests/{requestId}", &[200, 202, 404]),
     ("POST", "/notification/email/{userId}", &[202, 400]),
-    ("GET", "/notification/email/{userId}", &[200]),
+    ("GET", "/notification/email/{userId}", &[200, 400]),
 ];
 
 /// A check of a style's documents.

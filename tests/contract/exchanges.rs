@@ -181,6 +181,10 @@ impl Cast {
                     .map(|query| Request::get(format!("/orders{query}")))
                     .into();
             }
+            "/notification/email/{userId}" => {
+                let user = self.user;
+                vec![user.to_string(), format!("{user}?limit=1"), format!("{user}?limit=0&after=1")]
+            }
             "/orders/{orderId}" => vec![self.paid.to_string(), self.rejected.to_string()],
             "/orders/requests/{requestId}" => vec![self.for_an_order.to_string()],
             "/billing/requests/{requestId}" => self.to_billing.iter().map(RequestId::to_string).collect(),

@@ -6,10 +6,13 @@ use anyhow::{Context as _, ensure};
 use lab::eventually;
 use sandbox::Behaviour;
 use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::harness::{Outcome, Stage, Suite, cases};
 
 const SOON: Duration = Duration::from_secs(30);
+/// More than all senders claim at once.
+const EMAILS: usize = 150;
 
 pub fn register(suite: &mut Suite) {
     cases!(
@@ -24,6 +27,8 @@ pub fn register(suite: &mut Suite) {
             #[settings(&[("SMTP_COMMAND_TIMEOUT_MS", "5000"), ("MAIL_LEASE_MS", "60000")])]
             a_deferred_email_is_sent_once_when_the_server_takes_it,
             a_server_that_is_away_gets_the_email_when_it_is_back,
+            #[settings(&[("SMTP_COMMAND_TIMEOUT_MS", "5000"), ("MAIL_LEASE_MS", "60000")])]
+            a_server_that_is_not_available_costs_no_email_an_attempt_and_the_log_two_lines,
             a_delivery_that_breaks_off_is_repeated_under_the_same_message_id_and_counted,
         ]
     );
@@ -39,14 +44,24 @@ async fn email_is(stage: &Stage, user: domain::UserId, status: &str) -> Outcome 
     .await
 }
 
-/// Waits until sending the email was tried in vain.
-async fn first_attempt_failed(stage: &Stage) -> Outcome {
+/// Waits until notification's metrics have `line`.
+async fn metrics_have(stage: &Stage, line: &str) -> Outcome {
     eventually(SOON, async || {
         let metrics = stage.metrics(lab::Service::Notification).await?;
-        ensure!(metrics.contains("emails_total{service=\"notification\",outcome=\"retried\"}"), "{metrics}");
+        ensure!(metrics.contains(line), "{line} is not in\n{metrics}");
         Ok(())
     })
     .await
+}
+
+/// Waits until the server has put the email off.
+async fn first_attempt_failed(stage: &Stage) -> Outcome {
+    metrics_have(stage, "emails_total{service=\"notification\",outcome=\"retried\"}").await
+}
+
+/// Waits until the senders have noticed that there is no server for them.
+async fn the_senders_wait(stage: &Stage) -> Outcome {
+    metrics_have(stage, "email_server_trouble{service=\"notification\"} 1").await
 }
 
 async fn paid_order(stage: &Stage) -> anyhow::Result<domain::UserId> {
@@ -92,9 +107,40 @@ async fn a_deferred_email_is_sent_once_when_the_server_takes_it(stage: &mut Stag
 async fn a_server_that_is_away_gets_the_email_when_it_is_back(stage: &mut Stage) -> Outcome {
     stage.sink()?.suspend().await;
     let user = paid_order(stage).await?;
-    first_attempt_failed(stage).await?;
+    the_senders_wait(stage).await?;
     stage.sink()?.resume().await?;
-    email_is(stage, user, "sent").await
+    email_is(stage, user, "sent").await?;
+    metrics_have(stage, "email_server_trouble{service=\"notification\"} 0").await
+}
+
+async fn a_server_that_is_not_available_costs_no_email_an_attempt_and_the_log_two_lines(
+    stage: &mut Stage,
+) -> Outcome {
+    stage.sink()?.set_behaviour(Behaviour::NotAvailable);
+    let user = stage.api.create_user().await?;
+    for number in 1..=EMAILS {
+        let email = json!({"email": "ann@example.org", "title": number.to_string(), "message": "Hi"});
+        let stored = stage.api.post(&format!("/notification/email/{user}"), &[], &email).await?;
+        ensure!(stored.status == reqwest::StatusCode::ACCEPTED, "{stored:?}");
+    }
+    the_senders_wait(stage).await?;
+    stage.sink()?.set_behaviour(Behaviour::Accept);
+    stage.check_at_rest().await?;
+    let emails = stage.api.emails(user).await?;
+    ensure!(emails.len() == EMAILS && emails.iter().all(|email| email["status"] == "sent"), "{emails:?}");
+
+    let mut admin = PgConnection::connect(stage.database_as_admin().as_str()).await?;
+    let attempts: Vec<i32> =
+        sqlx::query_scalar("select distinct attempts from notification.emails").fetch_all(&mut admin).await?;
+    ensure!(attempts == [1], "the server's trouble counted as the emails': {attempts:?}");
+    let log = std::fs::read_to_string(stage.deployment.log(lab::Service::Notification))?;
+    for (line, times) in
+        [("SMTP server takes no emails", 1), ("SMTP server takes emails again", 1), ("email put off", 0)]
+    {
+        let told = log.lines().filter(|told| told.contains(line)).count();
+        ensure!(told == times, "{line:?} was told {told} times, not {times}");
+    }
+    Ok(())
 }
 
 async fn a_delivery_that_breaks_off_is_repeated_under_the_same_message_id_and_counted(

@@ -4,6 +4,7 @@ mod asking;
 mod away;
 mod barrier;
 mod checker;
+mod costly;
 mod crashes;
 mod database;
 mod foreign;
@@ -20,6 +21,7 @@ use crate::harness::Suite;
 pub fn register(suite: &mut Suite) {
     crashes::register(suite);
     away::register(suite);
+    costly::register(suite);
     mail::register(suite);
     messages::register(suite);
     foreign::register(suite);

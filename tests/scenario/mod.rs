@@ -5,6 +5,7 @@ mod hang_ups;
 mod idempotency;
 mod operations;
 mod orders;
+mod pages;
 mod users;
 mod waiting;
 
@@ -14,6 +15,7 @@ pub fn register(suite: &mut Suite) {
     orders::register(suite);
     users::register(suite);
     waiting::register(suite);
+    pages::register(suite);
     idempotency::register(suite);
     hang_ups::register(suite);
     operations::register(suite);

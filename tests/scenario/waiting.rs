@@ -1,8 +1,8 @@
-//! `Prefer`: how long a client waits, and how it gets the outcome later. And pages.
+//! `Prefer`: how long a client waits, and how it gets the outcome later.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use lab::Api;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -17,7 +17,6 @@ pub fn register(suite: &mut Suite) {
             a_client_that_does_not_wait_finds_the_outcome_where_location_says,
             a_request_that_was_never_sent_looks_like_one_that_still_travels,
             requests_to_billing_can_be_looked_up,
-            orders_come_in_pages_oldest_first,
         ]
     );
 }
@@ -69,28 +68,5 @@ async fn requests_to_billing_can_be_looked_up(stage: &mut Stage) -> Outcome {
     // Told to the client's books, which the check at the end compares with the ledger.
     stage.api.deposit(user, 7).await?;
     ensure!(stage.api.balance(user).await? == 7);
-    Ok(())
-}
-
-async fn orders_come_in_pages_oldest_first(stage: &mut Stage) -> Outcome {
-    let (user, other) = (stage.api.create_user_with(100).await?, stage.api.create_user_with(100).await?);
-    let mut placed = Vec::new();
-    for price in 1..=5 {
-        placed.push(stage.api.order(user, price, &[]).await?.body["orderId"].clone());
-        stage.api.order(other, price, &[]).await?;
-    }
-    let (mut found, mut next) = (Vec::new(), format!("/orders?userId={user}&limit=2"));
-    loop {
-        let page = stage.api.get(&next).await?;
-        let orders = page.body.as_array().context("a page is an array")?;
-        ensure!(page.status == StatusCode::OK && orders.len() <= 2, "{page:?}");
-        found.extend(orders.iter().map(|order| order["id"].clone()));
-        let Some(link) = page.header("link") else { break };
-        let address = link.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"next\""));
-        address.with_context(|| format!("not a link to the next page: {link}"))?.clone_into(&mut next);
-    }
-    ensure!(found == placed, "{found:?}, placed {placed:?}");
-    let everybody = stage.api.get("/orders").await?;
-    ensure!(everybody.body.as_array().is_some_and(|orders| orders.len() == 10), "{everybody:?}");
     Ok(())
 }

@@ -52,6 +52,16 @@ impl Reply {
         self.body["orderId"].as_i64().map(OrderId)
     }
 
+    /// The address of the next page of a list, while there is one.
+    ///
+    /// # Errors
+    /// When `Link` does not say.
+    pub fn next_page(&self) -> anyhow::Result<Option<&str>> {
+        let Some(link) = self.header("link") else { return Ok(None) };
+        let address = link.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"next\""));
+        Ok(Some(address.with_context(|| format!("not a link to the next page: {link}"))?))
+    }
+
     /// `requestId` of a request whose outcome is not known yet.
     pub fn request_id(&self) -> Option<RequestId> {
         self.body["requestId"].as_str()?.parse().ok()
@@ -281,8 +291,24 @@ impl Api {
 
     /// The emails to `user`, oldest first.
     pub async fn emails(&self, user: UserId) -> anyhow::Result<Vec<Value>> {
-        let reply = self.get(&format!("notification/email/{user}")).await?;
-        reply.body.as_array().cloned().with_context(|| format!("no emails: {} {}", reply.status, reply.body))
+        self.list(&format!("notification/email/{user}?limit=100")).await
+    }
+
+    /// All entries of a list, from its page `first` on.
+    ///
+    /// # Errors
+    /// When a page is none.
+    pub async fn list(&self, first: &str) -> anyhow::Result<Vec<Value>> {
+        let (mut found, mut next) = (Vec::new(), Some(first.to_owned()));
+        while let Some(address) = next {
+            let reply = self.get(&address).await?;
+            let page = reply.body.as_array().filter(|_| reply.status == StatusCode::OK);
+            found.extend_from_slice(
+                page.with_context(|| format!("no page: {} {}", reply.status, reply.body))?,
+            );
+            next = reply.next_page()?.map(str::to_owned);
+        }
+        Ok(found)
     }
 
     /// Waits for the order that a request led to.

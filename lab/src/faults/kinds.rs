@@ -150,11 +150,12 @@ fn service(dice: &mut Rng, style: &Style) -> Service {
 }
 
 fn behaviour(dice: &mut Rng) -> Behaviour {
-    match dice.u8(..5) {
+    match dice.u8(..6) {
         0 => Behaviour::RejectRecipient,
         1 => Behaviour::Defer,
         2 => Behaviour::CloseBeforeData,
         3 => Behaviour::CloseAfterData { store: false },
+        4 => Behaviour::NotAvailable,
         _ => Behaviour::CloseAfterData { store: true },
     }
 }

@@ -13,6 +13,7 @@ pub mod messages;
 mod mistake;
 pub mod notification;
 pub mod order;
+mod page;
 pub mod password;
 mod prefer;
 mod readiness;

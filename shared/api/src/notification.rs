@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{Operation, UserId};
+use axum::response::Response;
+use domain::{EmailId, Operation, UserId};
 use http::StatusCode;
 use store::Pool;
 use store::notification::{self, NewEmail};
 use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use web::Path;
+use web::{Path, Query};
 
 use crate::billing::once;
 use crate::docs::{BadRequest, Internal, KeyReused, NotFound, TooLarge, Unavailable};
+use crate::page::{EmailsQuery, page};
 use crate::types::{Email, EmailAccepted, OrderEmailRequest};
 use crate::{ApiError, Deliverable, IdempotencyKey, IdempotencyKeyHeader};
 
@@ -61,15 +63,19 @@ pub async fn send_email(
     Ok((StatusCode::ACCEPTED, axum::Json(EmailAccepted { email_id })))
 }
 
-/// A user's emails, oldest first.
+/// A page of a user's emails, oldest first.
 #[utoipa::path(get, path = "/notification/email/{userId}", tag = "notification",
-    params(("userId" = inline(UserId), Path)),
-    responses((status = 200, description = "The emails; none for an unknown user.", body = Vec<Email>),
-        NotFound, Internal, Unavailable))]
+    params(("userId" = inline(UserId), Path), EmailsQuery),
+    responses((status = 200, description = "The page; empty for an unknown user.", body = Vec<Email>,
+            headers(("Link" = String, description = "The next page, as `rel=\"next\"`, while there is one."))),
+        BadRequest, NotFound, Internal, Unavailable))]
 pub async fn list_emails(
     State(Notification { pool, .. }): State<Notification>,
     Path(user): Path<UserId>,
-) -> Result<axum::Json<Vec<Email>>, ApiError> {
-    let emails = pool.run(move |conn| Box::pin(notification::list(conn, user))).await?;
-    Ok(axum::Json(emails.into_iter().map(Email::from).collect()))
+    Query(EmailsQuery { after, limit }): Query<EmailsQuery>,
+) -> Result<Response, ApiError> {
+    let (after, wanted) = (after.unwrap_or(EmailId(0)), limit.to_look_up());
+    let emails = pool.run(move |conn| Box::pin(notification::page(conn, user, after, wanted))).await?;
+    let emails = emails.into_iter().map(Email::from).collect();
+    Ok(page(emails, limit, |last: &Email| format!("/notification/email/{user}?after={}", last.id)))
 }

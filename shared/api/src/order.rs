@@ -11,7 +11,8 @@ use web::{Path, Query};
 
 use crate::billing::not_known_yet;
 use crate::docs::{BadRequest, IfNoneMatchHeader, Internal, NotFound, NotModified, Unavailable};
-use crate::types::{Order, OrderCreated, OrdersQuery, RequestAccepted};
+use crate::page::{OrdersQuery, page};
+use crate::types::{Order, OrderCreated, RequestAccepted};
 use crate::{ApiError, Prefer, prefer};
 
 /// All of them.
@@ -31,21 +32,12 @@ pub async fn list_orders(
     State(pool): State<Pool>,
     Query(query): Query<OrdersQuery>,
 ) -> Result<Response, ApiError> {
-    let (limit, after) = (usize::from(query.limit.get()), query.after.unwrap_or(OrderId(0)));
-    // One more than the page, to know whether there is a next one.
-    let wanted = i64::from(query.limit.get()) + 1;
-    let mut orders = pool.run(move |conn| Box::pin(order::page(conn, query.user_id, after, wanted))).await?;
-    let more = orders.len() > limit;
-    orders.truncate(limit);
-    let page: Vec<Order> = orders.into_iter().map(Order::from).collect();
-    match page.last() {
-        Some(last) if more => {
-            let user = query.user_id.map(|user| format!("userId={user}&")).unwrap_or_default();
-            let next = format!("</orders?{user}after={}&limit={limit}>; rel=\"next\"", last.id);
-            Ok(([(header::LINK, next)], axum::Json(page)).into_response())
-        }
-        _ => Ok(axum::Json(page).into_response()),
-    }
+    let OrdersQuery { user_id, after, limit } = query;
+    let (after, wanted) = (after.unwrap_or(OrderId(0)), limit.to_look_up());
+    let orders = pool.run(move |conn| Box::pin(order::page(conn, user_id, after, wanted))).await?;
+    let user = user_id.map(|user| format!("userId={user}&")).unwrap_or_default();
+    let orders = orders.into_iter().map(Order::from).collect();
+    Ok(page(orders, limit, |last: &Order| format!("/orders?{user}after={}", last.id)))
 }
 
 /// An order.

@@ -7,7 +7,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use store::{billing, notification, order};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::password::Password;
 
@@ -186,54 +186,6 @@ impl From<order::Order> for Order {
     fn from(order: order::Order) -> Self {
         let order::Order { id, user_id, price, status, reason, version, created_at, updated_at, .. } = order;
         Self { id, user_id, price, status, reason, version, created_at, updated_at }
-    }
-}
-
-/// The query of `GET /orders`.
-#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-pub struct OrdersQuery {
-    /// Only this user's orders; everybody's without.
-    #[param(inline)]
-    pub user_id: Option<UserId>,
-    /// Only orders with a larger id: the last one of the page before.
-    #[param(inline)]
-    pub after: Option<OrderId>,
-    /// Orders on the page.
-    #[serde(default)]
-    #[param(inline, required = false)]
-    pub limit: PageLimit,
-}
-
-/// Entries on a page: 1 to 100, 20 if not said.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(try_from = "u16")]
-#[schema(value_type = u16, minimum = 1, maximum = 100, default = 20)]
-pub struct PageLimit(u16);
-
-impl PageLimit {
-    /// The number.
-    pub fn get(self) -> u16 {
-        self.0
-    }
-}
-
-impl Default for PageLimit {
-    fn default() -> Self {
-        Self(20)
-    }
-}
-
-impl TryFrom<u16> for PageLimit {
-    type Error = String;
-
-    fn try_from(limit: u16) -> Result<Self, String> {
-        if (1..=100).contains(&limit) {
-            Ok(Self(limit))
-        } else {
-            Err(format!("must be 1 to 100, not {limit}"))
-        }
     }
 }
 

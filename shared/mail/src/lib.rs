@@ -6,6 +6,10 @@
 //! ([RFC 1047]). It is then sent again under the **same** Message-ID, by which a receiver can tell the copy, and counted in
 //! `email_deliveries_unknown_total`.
 //!
+//! A server that is away, greets with 421 or breaks sessions off is no email's trouble but the senders'. All of them pause, 0.5 s at
+//! first and then up to a minute, and one asks for all. An email counts an attempt only where one of its own commands was
+//! answered, or should have been ([`About`]).
+//!
 //! An international domain goes over the wire as A-labels. A sender or recipient whose local part is not ASCII is sent with
 //! SMTPUTF8 (RFC 6531), and an email with one is `failed` at once where the server does not announce it.
 //!
@@ -14,6 +18,7 @@
 //! | `emails_total{outcome}` | recorded attempts: `sent`, `failed`, `retried` |
 //! | `email_deliveries_unknown_total` | attempts after which a copy may exist |
 //! | `email_send_duration_seconds` | one attempt, connecting included |
+//! | `email_server_trouble` | 1 while the server takes no emails and the senders wait for it, else 0 |
 //!
 //! Reading order: [`Queue`], [`Mailer`], [`run`].
 //!
@@ -23,6 +28,7 @@ mod address;
 mod delivery;
 mod final_dot;
 mod letter;
+mod outage;
 mod queue;
 mod server;
 mod session;
@@ -31,7 +37,7 @@ mod smtp;
 mod trace;
 mod worker;
 
-pub use delivery::Delivery;
+pub use delivery::{About, Delivery};
 pub use queue::{Queue, QueuedEmail, Verdict};
 pub use server::ConfigError;
 pub use session::Timeouts;

@@ -49,7 +49,8 @@ pub enum Verdict {
         /// The connection broke when the server may already have taken it.
         maybe_delivered: bool,
     },
-    /// Not tried. Back to `pending`, due at once, and the claim does not count: `attempts` goes back by one.
+    /// Not tried, or in vain for a reason that is not its own. Back to `pending`, due at once, behind those that are due already,
+    /// and the claim does not count: `attempts` goes back by one.
     Released,
 }
 

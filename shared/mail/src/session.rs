@@ -63,6 +63,15 @@ impl StepError {
             _ => None,
         }
     }
+
+    /// The server ends the session (RFC 5321, section 4.2.2: 421 may come at any command), or has ended it without a word.
+    pub(crate) fn ends_session(&self) -> bool {
+        match self {
+            Self::Timeout(_) | Self::Io(_) => true,
+            Self::Smtp(_) => matches!(self.reply(), None | Some(421)),
+            Self::Unexpected(_) | Self::NoSmtpUtf8 => false,
+        }
+    }
 }
 
 pub(crate) struct Session {

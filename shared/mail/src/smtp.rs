@@ -7,7 +7,7 @@ use lettre::message::Mailbox;
 use tracing::Instrument as _;
 
 use crate::address::on_the_wire;
-use crate::delivery::Delivery;
+use crate::delivery::{About, Delivery};
 use crate::letter::Letter;
 use crate::server::{ConfigError, Server};
 use crate::session::{Session, StepError, Timeouts};
@@ -19,10 +19,12 @@ const REASON_CHARS_MAX: usize = 300;
 /// How far an attempt got; decides what its failure means.
 #[derive(Clone, Copy)]
 enum Stage {
-    /// TCP, greeting, EHLO, AUTH: about the server and us, never about this email.
+    /// TCP, TLS, greeting, EHLO, AUTH: about the server and us, never about this email.
     Session,
-    /// MAIL, RCPT, DATA: about this email, nothing of it sent yet.
-    Envelope,
+    /// MAIL, which names the sender, the same for all emails. Only a refusal for good is taken for one of this email.
+    Sender,
+    /// RCPT, DATA: the email's own, nothing of it sent yet.
+    Recipient,
     /// After 354.
     Content,
 }
@@ -88,6 +90,21 @@ impl Mailer {
         }
     }
 
+    /// Whether there is a session, as far as is known.
+    pub(crate) fn has_session(&self) -> bool {
+        self.idle.is_some()
+    }
+
+    /// Opens a session for the next email.
+    ///
+    /// # Errors
+    /// Why the server cannot be used now.
+    pub(crate) async fn open(&mut self) -> Result<(), String> {
+        let opening = Session::open(&self.server, self.timeouts);
+        self.idle = Some(opening.await.map_err(|error| reason(&error))?);
+        Ok(())
+    }
+
     /// Closes the session, if there is one.
     pub async fn quit(&mut self) {
         if let Some(session) = self.idle.take() {
@@ -100,8 +117,8 @@ impl Mailer {
     async fn attempt(&mut self, letter: &Letter) -> Result<Session, (Stage, StepError)> {
         let mut session = self.begin(letter).await?;
         fail::fail_point!("mail::connected");
-        session.rcpt(letter).await.map_err(|error| (Stage::Envelope, error))?;
-        session.data().await.map_err(|error| (Stage::Envelope, error))?;
+        session.rcpt(letter).await.map_err(|error| (Stage::Recipient, error))?;
+        session.data().await.map_err(|error| (Stage::Recipient, error))?;
         fail::fail_point!("mail::data");
         session.content(letter).await.map_err(|error| (Stage::Content, error))?;
         Ok(session)
@@ -115,18 +132,18 @@ impl Mailer {
                 // The server was not even asked.
                 Err(error @ StepError::NoSmtpUtf8) => {
                     self.idle = Some(session);
-                    return Err((Stage::Envelope, error));
+                    return Err((Stage::Sender, error));
                 }
                 // Servers end idle sessions, with 421 or without a word. That is no failure of this email.
                 Err(error) if matches!(error.reply(), None | Some(421)) => {
                     tracing::debug!(%error, "idle SMTP session has ended");
                 }
-                Err(error) => return Err((Stage::Envelope, error)),
+                Err(error) => return Err((Stage::Sender, error)),
             }
         }
         let opening = Session::open(&self.server, self.timeouts);
         let mut session = opening.await.map_err(|error| (Stage::Session, error))?;
-        session.mail(letter).await.map_err(|error| (Stage::Envelope, error))?;
+        session.mail(letter).await.map_err(|error| (Stage::Sender, error))?;
         Ok(session)
     }
 }
@@ -143,14 +160,25 @@ impl fmt::Debug for Mailer {
 }
 
 fn judge(stage: Stage, error: &StepError) -> Delivery {
-    let reason = error.to_string().chars().take(REASON_CHARS_MAX).collect();
-    match (stage, error.reply()) {
-        (Stage::Envelope | Stage::Content, Some(code)) if refuses_email(code) => Delivery::Refused { reason },
-        (Stage::Envelope, None) if matches!(error, StepError::NoSmtpUtf8) => Delivery::Refused { reason },
-        (Stage::Content, None) => Delivery::Unknown { reason },
-        // No session, or nothing sent yet, or the server has said, if only after the content, that it did not take it.
-        _ => Delivery::Deferred { reason },
-    }
+    let reason = reason(error);
+    let about = match stage {
+        Stage::Session => About::Server,
+        _ if error.reply().is_some_and(refuses_email) || matches!(error, StepError::NoSmtpUtf8) => {
+            return Delivery::Refused { reason };
+        }
+        Stage::Content if error.reply().is_none() => return Delivery::Unknown { reason },
+        // The server cannot do what this email alone asks for, SMTPUTF8.
+        Stage::Sender if error.reply() == Some(455) => About::Email,
+        Stage::Sender => About::Server,
+        Stage::Recipient | Stage::Content if error.ends_session() => About::Either,
+        Stage::Recipient | Stage::Content => About::Email,
+    };
+    // No session, or nothing sent yet, or the server has said, if only after the content, that it did not take it.
+    Delivery::Deferred { reason, about }
+}
+
+fn reason(error: &StepError) -> String {
+    error.to_string().chars().take(REASON_CHARS_MAX).collect()
 }
 
 /// 5yz is for good, unless it asks for a login (RFC 4954, section 6): any command may meet that, and it is not about

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Delivery, Mailer, Queue, QueuedEmail, Settings, Verdict};
+use crate::outage::Outage;
+use crate::{About, Delivery, Mailer, Queue, QueuedEmail, Settings, Verdict};
 
 /// Why a round stopped. Emails in hand are left to whoever claims them when their lease ends.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +39,9 @@ impl<E: std::error::Error> DeliverError<E> {
 /// Delivers until `shutdown`: drains what is due, then waits for `wake` (call `notify_one` after a commit), for the
 /// poll interval, or, after an error of the queue, for a growing while.
 ///
-/// `settings.senders` do so at the same time, each over a session of its own. At shutdown the emails in hand are finished
-/// and recorded, and what was claimed besides is released.
+/// `settings.senders` do so at the same time, each over a session of its own. While the server is in trouble they claim nothing,
+/// and one of them asks it now and then for all. At shutdown the emails in hand are finished and recorded, and what was claimed
+/// besides is released.
 pub async fn run<Q: Queue>(
     queue: Q,
     mailer: Mailer,
@@ -49,7 +51,9 @@ pub async fn run<Q: Queue>(
 ) {
     let others = (1..settings.senders).map(|_| mailer.another()).collect::<Vec<_>>();
     let mailers = std::iter::once(mailer).chain(others);
-    join_all(mailers.map(|mailer| send(&queue, mailer, &settings, &wake, &shutdown))).await;
+    gauge!("email_server_trouble").set(0.0);
+    let outage = Outage::default();
+    join_all(mailers.map(|mailer| send(&queue, mailer, &settings, &outage, &wake, &shutdown))).await;
 }
 
 /// One sender.
@@ -57,22 +61,31 @@ async fn send<Q: Queue>(
     queue: &Q,
     mut mailer: Mailer,
     settings: &Settings,
+    outage: &Outage,
     wake: &Notify,
     shutdown: &CancellationToken,
 ) {
-    let mut failures = 0;
+    let (mut failures, mut turn) = (0, None);
     while !shutdown.is_cancelled() {
-        let pause = match deliver_batch(queue, &mut mailer, settings, shutdown).await {
-            Ok(handled) => {
+        if turn.is_none() {
+            turn = tokio::select! {
+                () = shutdown.cancelled() => break,
+                turn = outage.pass(&mut mailer, settings) => turn,
+            };
+        }
+        let limit = if turn.is_some() { 1 } else { settings.batch };
+        let pause = match deliver_batch(queue, &mut mailer, settings, limit, shutdown).await {
+            Ok(Round { attempted, trouble }) => {
+                outage.learn(turn.take(), trouble.as_deref());
                 if failures > 0 {
                     tracing::info!(failures, "mail queue is back");
                 }
                 failures = 0;
-                if handled >= settings.batch {
+                if attempted >= settings.batch {
                     // More than one sender's worth.
                     wake.notify_one();
                 }
-                if handled > 0 {
+                if attempted > 0 {
                     continue;
                 }
                 settings.poll_interval
@@ -101,41 +114,53 @@ pub async fn deliver_due<Q: Queue>(
     mailer: &mut Mailer,
     settings: &Settings,
 ) -> Result<usize, DeliverError<Q::Error>> {
-    deliver_batch(queue, mailer, settings, &CancellationToken::new()).await
+    let round = deliver_batch(queue, mailer, settings, settings.batch, &CancellationToken::new()).await?;
+    Ok(round.attempted)
+}
+
+/// What came of a round.
+#[derive(Default)]
+struct Round {
+    attempted: usize,
+    /// Why the server is in no state to be given more.
+    trouble: Option<String>,
 }
 
 async fn deliver_batch<Q: Queue>(
     queue: &Q,
     mailer: &mut Mailer,
     settings: &Settings,
+    limit: usize,
     shutdown: &CancellationToken,
-) -> Result<usize, DeliverError<Q::Error>> {
+) -> Result<Round, DeliverError<Q::Error>> {
     let lease = settings.lease.max(mailer.send_max());
     // A lease that has room for one attempt only is for one email: the others would be released, each with a commit.
-    let limit = if lease > mailer.send_max() { settings.batch } else { 1 };
+    let limit = if lease > mailer.send_max() { limit } else { 1 };
     // From before the claim, so that for us the lease ends no later than for the queue.
     let claimed_at = Instant::now();
     let emails = queue.claim(limit, lease).await.map_err(DeliverError::Claim)?;
     // Their claimers may have died before the content or after it: the count is an upper bound of the copies.
     let taken_over = emails.iter().filter(|email| email.taken_over).count();
     counter!("email_deliveries_unknown_total").increment(taken_over as u64);
-    let mut attempted = 0;
+    let mut round = Round::default();
     for email in &emails {
         // While another claimer may hold the email, a second attempt would be a second copy. So none is started that
         // could outlast the lease; the first has the lease to itself.
-        let in_time = attempted == 0 || claimed_at.elapsed() + mailer.send_max() <= lease;
-        let verdict = if in_time && !shutdown.is_cancelled() {
-            attempted += 1;
-            attempt(mailer, settings, email).await
+        let in_time = round.attempted == 0 || claimed_at.elapsed() + mailer.send_max() <= lease;
+        let verdict = if in_time && round.trouble.is_none() && !shutdown.is_cancelled() {
+            round.attempted += 1;
+            let delivery = attempt(mailer, email).await;
+            round.trouble = delivery.trouble_of_the_server().map(str::to_owned);
+            judge(delivery, email.attempts, settings)
         } else {
             Verdict::Released
         };
         record(queue, settings, email, &verdict, claimed_at + lease, shutdown).await?;
     }
-    Ok(attempted)
+    Ok(round)
 }
 
-async fn attempt(mailer: &mut Mailer, settings: &Settings, email: &QueuedEmail) -> Verdict {
+async fn attempt(mailer: &mut Mailer, email: &QueuedEmail) -> Delivery {
     fail::fail_point!("mail::sending");
     let started_at = Instant::now();
     let delivery = mailer.send(email).await;
@@ -143,14 +168,16 @@ async fn attempt(mailer: &mut Mailer, settings: &Settings, email: &QueuedEmail) 
     if matches!(delivery, Delivery::Unknown { .. }) {
         counter!("email_deliveries_unknown_total").increment(1);
     }
-    judge(delivery, email.attempts, settings)
+    delivery
 }
 
 fn judge(delivery: Delivery, attempts: i32, settings: &Settings) -> Verdict {
     let (reason, maybe_delivered) = match delivery {
         Delivery::Accepted => return Verdict::Sent,
         Delivery::Refused { reason } => return Verdict::Failed { reason },
-        Delivery::Deferred { reason } => (reason, false),
+        // Any other email would have met the same, so none of its attempts is used up.
+        Delivery::Deferred { about: About::Server, .. } => return Verdict::Released,
+        Delivery::Deferred { reason, .. } => (reason, false),
         Delivery::Unknown { reason } => (reason, true),
     };
     if attempts >= settings.attempts_max {

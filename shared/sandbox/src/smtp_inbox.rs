@@ -16,6 +16,8 @@ pub enum Behaviour {
     /// Takes every message.
     #[default]
     Accept,
+    /// Greets every client with 421 and hangs up: the service as a whole is not available.
+    NotAvailable,
     /// Answers every recipient with 550: permanent, no use trying again.
     RejectRecipient,
     /// Answers every recipient with 451: transient, to be tried again later.

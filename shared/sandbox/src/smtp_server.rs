@@ -61,6 +61,9 @@ pub(crate) async fn serve(listener: TcpListener, inbox: Arc<Inbox>, stop: Cancel
 async fn converse(stream: TcpStream, peer: IpAddr, inbox: Arc<Inbox>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
+    if inbox.behaviour() == Behaviour::NotAvailable {
+        return reply(&mut stream, &Response::custom(421, "Service not available".to_owned())).await;
+    }
     let receiver = Receiver { inbox, message: Vec::new(), too_long: false };
     let mut session = SessionBuilder::new("sandbox").build(peer, receiver);
     reply(&mut stream, &session.greeting()).await?;

@@ -135,13 +135,20 @@ async fn repeated(
     Ok(if same { Once::Repeated(id) } else { Once::Reused })
 }
 
-/// A user's emails, oldest first.
-pub async fn list(conn: &mut PgConnection, user: UserId) -> Result<Vec<Email>, StoreError> {
+/// At most `limit` of a user's emails with an id above `after`, oldest first.
+pub async fn page(
+    conn: &mut PgConnection,
+    user: UserId,
+    after: EmailId,
+    limit: i64,
+) -> Result<Vec<Email>, StoreError> {
     Ok(sqlx::query_as(
         "select id, user_id, email, title, message, status, order_id, created_at
-         from emails where user_id = $1 order by id",
+         from emails where user_id = $1 and id > $2 order by id limit $3",
     )
     .bind(user)
+    .bind(after)
+    .bind(limit)
     .fetch_all(conn)
     .await?)
 }

@@ -1,14 +1,10 @@
 //! The HTTP client of a service: one [`Peer`] per service it calls, with a deadline on every call, a bound on what is
 //! outstanding, the one retrying layer on the path, and a circuit breaker.
 
-use std::iter::{self, Successors};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use failsafe::failure_policy::{self, ConsecutiveFailures};
-use failsafe::futures::CircuitBreaker as _;
-use failsafe::{Config, Instrument, StateMachine};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use opentelemetry::propagation::Injector;
@@ -19,6 +15,7 @@ use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use url::{Position, Url};
 
+use crate::breaker::Breaker;
 use crate::context::{DEADLINE_MS, REQUEST_ID};
 use crate::{Answer, Call, PeerError, RequestContext, Retry, spans};
 
@@ -44,15 +41,10 @@ const POOL_IDLE_MAX: Duration = Duration::from_secs(15);
 const RETRIES_MAX: usize = 2;
 /// The longest wait before the first of them; doubled for the next.
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
-/// The breaker opens after this many failures in a row ...
-const BREAKER_FAILURES: u32 = 5;
-/// ... for the first of these times, growing to the second while the peer stays away.
-const BREAKER_OPEN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// How long a peer may take to say that it is there.
+const PROBE_MAX: Duration = Duration::from_secs(1);
 /// A peer gets this much less time than its caller has, so that its answer still arrives.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
-
-/// How long a breaker stays open, the first time, the second, ...
-type OpenTimes = Successors<Duration, fn(&Duration) -> Option<Duration>>;
 
 /// Builds clients that share one connection pool.
 #[derive(Clone)]
@@ -81,18 +73,13 @@ impl Client {
 
     /// The service `name` at `base`. Hold on to it: breaker, bound and budget belong to it.
     pub fn peer(&self, name: &'static str, base: Url) -> Peer {
-        let open_times: OpenTimes =
-            iter::successors(Some(BREAKER_OPEN.0), |&last| Some((last * 2).min(BREAKER_OPEN.1)));
-        let policy = failure_policy::consecutive_failures(BREAKER_FAILURES, open_times);
-        let gauge = BreakerState(name);
-        gauge.on_closed();
         Peer(Arc::new(Inner {
             name,
             base,
             http: self.http.clone(),
             call_timeout: Duration::from_millis(self.settings.call_timeout_ms),
             outstanding: Semaphore::new(self.settings.outstanding_max),
-            breaker: Config::new().failure_policy(policy).instrument(gauge).build(),
+            breaker: Breaker::new(name),
             // At most a fifth of the calls may be retries, beside ten a second: a struggling peer is not helped by thrice
             // the load.
             budget: TpsBudget::new(Duration::from_secs(10), 10, 0.2),
@@ -110,8 +97,15 @@ struct Inner {
     http: reqwest::Client,
     call_timeout: Duration,
     outstanding: Semaphore,
-    breaker: StateMachine<ConsecutiveFailures<OpenTimes>, BreakerState>,
+    breaker: Breaker,
     budget: TpsBudget,
+}
+
+/// What came of one attempt.
+struct Attempt {
+    outcome: Result<Answer, PeerError>,
+    /// It was given up by us. What the peer does is not known by that.
+    timed_out: bool,
 }
 
 impl Peer {
@@ -125,7 +119,7 @@ impl Peer {
     /// # Errors
     /// What is wrong, in words.
     pub async fn probe(&self) -> Result<(), String> {
-        match self.attempt(&Call::get("/health"), Duration::from_secs(1)).await {
+        match self.attempt(&Call::get("/health"), PROBE_MAX).await.outcome {
             Ok(answer) if answer.status.is_success() => Ok(()),
             Ok(answer) => Err(format!("answered {}", answer.status)),
             Err(error) => Err(error.to_string()),
@@ -189,26 +183,36 @@ impl Peer {
 
     /// One attempt, if the breaker lets it through.
     async fn guarded(&self, call: &Call, context: &RequestContext) -> Result<Answer, PeerError> {
+        let breaker = &self.0.breaker;
+        if !breaker.permits_call() {
+            return Err(self.unreachable("its circuit breaker is open"));
+        }
         let limit = call.timeout.unwrap_or(self.0.call_timeout).min(context.remaining());
-        // 503 is a sound answer of a peer whose own dependency is away: it is no reason to stop asking for other things.
-        let attempt = async {
-            match self.attempt(call, limit).await {
-                Ok(answer) if answer.status == StatusCode::INTERNAL_SERVER_ERROR => Err(Ok(answer)),
-                Ok(answer) => Ok(answer),
-                Err(error) => Err(Err(error)),
-            }
-        };
-        match self.0.breaker.call(attempt).await {
-            Ok(answer) => Ok(answer),
-            Err(failsafe::Error::Inner(outcome)) => outcome,
-            Err(failsafe::Error::Rejected) => Err(self.unreachable("its circuit breaker is open")),
+        let Attempt { outcome, timed_out } = self.attempt(call, limit).await;
+        match &outcome {
+            Ok(answer) if answer.status != StatusCode::INTERNAL_SERVER_ERROR => breaker.on_success(),
+            Err(_) if timed_out => self.find_out_whether_it_is_there(),
+            Ok(_) | Err(_) => breaker.on_failure(),
+        }
+        outcome
+    }
+
+    /// After a time-out. The caller does not wait for it.
+    fn find_out_whether_it_is_there(&self) {
+        if self.0.breaker.on_time_out() {
+            let peer = self.clone();
+            tokio::spawn(async move {
+                let is_there = peer.probe().await.is_ok();
+                peer.0.breaker.settle_time_outs(is_there);
+            });
         }
     }
 
-    async fn attempt(&self, call: &Call, limit: Duration) -> Result<Answer, PeerError> {
+    async fn attempt(&self, call: &Call, limit: Duration) -> Attempt {
         let span = spans::client(call, self.0.name, &self.0.base);
         let started = Instant::now();
         let outcome = timeout(limit, self.exchange(call, limit).instrument(span.clone())).await;
+        let timed_out = outcome.is_err();
         let outcome = outcome.unwrap_or_else(|_| Err(self.unanswered(format!("no answer within {limit:?}"))));
         spans::record_outcome(&span, &outcome);
         let status = match &outcome {
@@ -218,7 +222,7 @@ impl Peer {
         metrics::histogram!("http_client_request_duration_seconds",
             "peer" => self.0.name, "method" => call.method.to_string(), "status" => status)
         .record(started.elapsed());
-        outcome
+        Attempt { outcome, timed_out }
     }
 
     async fn exchange(&self, call: &Call, limit: Duration) -> Result<Answer, PeerError> {
@@ -286,35 +290,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
-}
-
-/// Shows a breaker's state as a gauge: 0 closed, 1 half open, 2 open.
-struct BreakerState(&'static str);
-
-impl BreakerState {
-    fn show(&self, state: f64, name: &str) {
-        metrics::gauge!("http_client_breaker_state", "peer" => self.0).set(state);
-        tracing::debug!(peer = self.0, state = name, "circuit breaker");
-    }
-}
-
-impl Instrument for BreakerState {
-    fn on_call_rejected(&self) {
-        metrics::counter!("http_client_breaker_rejections_total", "peer" => self.0).increment(1);
-    }
-
-    fn on_open(&self) {
-        tracing::warn!(peer = self.0, "circuit breaker opens");
-        self.show(2.0, "open");
-    }
-
-    fn on_half_open(&self) {
-        self.show(1.0, "half-open");
-    }
-
-    fn on_closed(&self) {
-        self.show(0.0, "closed");
-    }
 }
 
 /// Writes the W3C trace context into HTTP headers.

@@ -2,6 +2,7 @@
 //! problem details. Knows nothing of the domain.
 
 mod body;
+mod breaker;
 mod browsers;
 mod call;
 mod client;

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::routing::any;
+use futures_util::{future, stream};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -110,6 +113,73 @@ async fn answers_of_500_open_the_breaker_and_answers_of_503_do_not() {
             drop(peer.send(Call::post("/", &())).await);
         }
         assert_eq!(requests.load(Ordering::SeqCst) < 10, opens, "{status}");
+    }
+}
+
+/// A peer whose `/slow` never answers and whose `/endless` never ends. Counts how often it was asked for `/health`.
+async fn partly_slow() -> (Peer, Arc<AtomicUsize>) {
+    let (listener, url) = listen().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let health = any(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(())
+    });
+    let endless = any(async || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
+    let routes = Router::new()
+        .route("/health", health)
+        .route("/slow", any(std::future::pending::<()>))
+        .route("/endless", endless)
+        .fallback(any(async || {}));
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    let settings = ClientSettings { connect_timeout_ms: 10_000, call_timeout_ms: 50, outstanding_max: 64 };
+    (Client::new(settings).unwrap().peer("peer", url), asked)
+}
+
+/// Whatever it is that takes too long: the answer, the rest of the answer, or the caller's own hurry.
+#[tokio::test]
+async fn a_route_that_takes_too_long_does_not_close_the_peer_to_others() {
+    let (peer, _) = partly_slow().await;
+    for number in 0..3 {
+        let slow = peer.send(Call::get("/slow")).await.unwrap_err().to_string();
+        let endless = peer.send(Call::get("/endless")).await.unwrap_err().to_string();
+        let own = Call::get("/slow").timeout(Duration::from_millis(10));
+        let own = peer.send(own).await.unwrap_err().to_string();
+        let hurry = RequestContext::background(Duration::from_millis(40));
+        let hurried = hurry.scope(peer.send(Call::get("/slow"))).await.unwrap_err().to_string();
+        for error in [slow, endless, own, hurried] {
+            assert!(error.contains("no answer within"), "{number}: {error}");
+        }
+    }
+    assert_eq!(peer.send(Call::get("/")).await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn many_time_outs_at_once_ask_the_peer_once_whether_it_is_there() {
+    let (peer, asked) = partly_slow().await;
+    let calls = (0..50).map(|_| peer.send(Call::post("/slow", &())));
+    assert!(future::join_all(calls).await.iter().all(Result::is_err));
+    let deadline = Instant::now() + SOON;
+    while asked.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < deadline, "nobody asks");
+        tokio::task::yield_now().await;
+    }
+    // Stragglers may ask a second time.
+    assert!(asked.load(Ordering::SeqCst) < 10, "asked {} times", asked.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_connections_and_says_nothing_opens_the_breaker() {
+    let (_listener, url) = listen().await;
+    let settings = ClientSettings { connect_timeout_ms: 10_000, call_timeout_ms: 20, outstanding_max: 64 };
+    let peer = Client::new(settings).unwrap().peer("peer", url);
+    let deadline = Instant::now() + SOON;
+    loop {
+        let error = peer.send(Call::get("/")).await.unwrap_err().to_string();
+        if error.contains("circuit breaker is open") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the breaker stays closed: {error}");
     }
 }
 

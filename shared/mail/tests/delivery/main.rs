@@ -6,6 +6,7 @@ mod counters;
 #[cfg(feature = "failpoints")]
 mod crash_points;
 mod memory_queue;
+#[allow(dead_code, reason = "shared with the tests of operation")]
 mod peer;
 mod smtp;
 mod worker;

@@ -98,9 +98,9 @@ impl Queue for MemoryQueue {
         let inner = &mut *self.0.lock().unwrap();
         reach(&mut inner.claims_failing)?;
         let now = Instant::now();
-        let is_due = |row: &&mut Row| match row.state {
-            State::Pending { due: time } | State::Sending { lease_end: time } => time <= now,
-            State::Sent | State::Failed => false,
+        let due = |row: &Row| match row.state {
+            State::Pending { due: time } | State::Sending { lease_end: time } => Some(time),
+            State::Sent | State::Failed => None,
         };
         let claim = |row: &mut Row| {
             row.email.attempts += 1;
@@ -108,7 +108,10 @@ impl Queue for MemoryQueue {
             row.state = State::Sending { lease_end: now + lease };
             QueuedEmail { taken_over, ..row.email.clone() }
         };
-        Ok(inner.rows.iter_mut().filter(is_due).take(limit).map(claim).collect())
+        let mut rows: Vec<_> =
+            inner.rows.iter_mut().filter(|row| due(row).is_some_and(|time| time <= now)).collect();
+        rows.sort_by_key(|row| due(row));
+        Ok(rows.into_iter().take(limit).map(claim).collect())
     }
 
     async fn record(&self, email: &QueuedEmail, verdict: &Verdict) -> io::Result<bool> {

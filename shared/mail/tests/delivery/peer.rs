@@ -36,9 +36,13 @@ pub struct Peer {
     log: Arc<Mutex<Log>>,
 }
 
+/// What to do at a step that was reached with this command, in the connection of this number.
+type Habit = Box<dyn Fn(Step, &str, usize) -> Act + Send>;
+
 #[derive(Default)]
 struct Log {
     script: Vec<(Step, Act)>,
+    habit: Option<Habit>,
     connections: usize,
     commands: Vec<String>,
     messages: Vec<String>,
@@ -54,13 +58,22 @@ impl Peer {
             let log = log.clone();
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    log.lock().unwrap().connections += 1;
+                    let number = {
+                        let log = &mut *log.lock().unwrap();
+                        log.connections += 1;
+                        log.connections
+                    };
                     // An error here is the client hanging up, which several tests want.
-                    tokio::spawn(serve(stream, log.clone()));
+                    tokio::spawn(serve(stream, number, log.clone()));
                 }
             }
         });
         Self { address, log }
+    }
+
+    /// From now on, where the script has nothing to say.
+    pub fn always(&self, habit: impl Fn(Step, &str, usize) -> Act + Send + 'static) {
+        self.log.lock().unwrap().habit = Some(Box::new(habit));
     }
 
     pub fn url(&self) -> String {
@@ -94,11 +107,11 @@ impl Peer {
     }
 }
 
-async fn serve(stream: TcpStream, log: Arc<Mutex<Log>>) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, number: usize, log: Arc<Mutex<Log>>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut step = Step::Greeting;
+    let (mut step, mut command) = (Step::Greeting, String::new());
     loop {
-        let act = next_act(&log, step);
+        let act = next_act(&log, step, &command, number);
         let reply = match act {
             Act::Reply(reply) => reply,
             Act::Normal | Act::NormalThenClose => normal_reply(step),
@@ -114,7 +127,7 @@ async fn serve(stream: TcpStream, log: Arc<Mutex<Log>>) -> std::io::Result<()> {
             log.lock().unwrap().messages.push(message);
             Step::Content
         } else {
-            let mut command = String::new();
+            command.clear();
             if stream.read_line(&mut command).await? == 0 {
                 return Ok(());
             }
@@ -131,11 +144,12 @@ async fn serve(stream: TcpStream, log: Arc<Mutex<Log>>) -> std::io::Result<()> {
     }
 }
 
-fn next_act(log: &Mutex<Log>, step: Step) -> Act {
-    let script = &mut log.lock().unwrap().script;
-    match script.iter().position(|(at, _)| *at == step) {
-        Some(index) => script.remove(index).1,
-        None => Act::Normal,
+fn next_act(log: &Mutex<Log>, step: Step, command: &str, number: usize) -> Act {
+    let Log { script, habit, .. } = &mut *log.lock().unwrap();
+    match (script.iter().position(|(at, _)| *at == step), habit) {
+        (Some(index), _) => script.remove(index).1,
+        (None, Some(habit)) => habit(step, command, number),
+        (None, None) => Act::Normal,
     }
 }
 

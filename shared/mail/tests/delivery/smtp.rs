@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mail::{Delivery, Mailer, Timeouts};
+use mail::{About, Delivery, Mailer, Timeouts};
 
 use crate::peer::{Act, Peer, Step};
 use crate::{email, mailer};
@@ -17,7 +17,9 @@ fn describe(delivery: Delivery) -> (&'static str, String) {
     match delivery {
         Delivery::Accepted => ("accepted", String::new()),
         Delivery::Refused { reason } => ("refused", reason),
-        Delivery::Deferred { reason } => ("deferred", reason),
+        Delivery::Deferred { reason, about: About::Email } => ("deferred", reason),
+        Delivery::Deferred { reason, about: About::Server } => ("server", reason),
+        Delivery::Deferred { reason, about: About::Either } => ("either", reason),
         Delivery::Unknown { reason } => ("unknown", reason),
     }
 }
@@ -47,12 +49,22 @@ async fn a_5yz_reply_about_the_email_refuses_it_for_good() {
 }
 
 #[tokio::test]
-async fn a_4yz_reply_defers_it_wherever_it_comes() {
-    for step in [Step::Greeting, Step::Ehlo, Step::Mail, Step::Rcpt, Step::Data, Step::Content] {
+async fn a_4yz_reply_defers_it_and_is_about_the_email_from_its_recipient_on() {
+    for (step, about) in [
+        (Step::Greeting, "server"),
+        (Step::Ehlo, "server"),
+        // It names the sender, who is the same for all.
+        (Step::Mail, "server"),
+        (Step::Rcpt, "deferred"),
+        (Step::Data, "deferred"),
+        (Step::Content, "deferred"),
+    ] {
         let (outcome, reason) = send_to(step, Act::Reply("451 not now")).await;
-        assert_eq!(outcome, "deferred", "{step:?}");
+        assert_eq!(outcome, about, "{step:?}");
         assert!(reason.contains("451"), "{step:?}: {reason}");
     }
+    // What it asks of the server with MAIL is its own (RFC 5321, section 4.2.2).
+    assert_eq!(send_to(Step::Mail, Act::Reply("455 no such parameter now")).await.0, "deferred");
 }
 
 #[tokio::test]
@@ -62,15 +74,27 @@ async fn a_5yz_reply_about_the_session_only_defers() {
         (Step::Ehlo, "502 what"),
         (Step::Mail, "530 authentication required"),
     ] {
-        assert_eq!(send_to(step, Act::Reply(reply)).await.0, "deferred", "{step:?}");
+        assert_eq!(send_to(step, Act::Reply(reply)).await.0, "server", "{step:?}");
     }
+    assert_eq!(send_to(Step::Rcpt, Act::Reply("530 authentication required")).await.0, "deferred");
 }
 
+/// RFC 5321, section 3.8: without a word is as with 421.
 #[tokio::test]
-async fn a_connection_lost_before_the_content_defers() {
-    for step in [Step::Greeting, Step::Ehlo, Step::Mail, Step::Rcpt, Step::Data] {
-        assert_eq!(send_to(step, Act::Close).await.0, "deferred", "{step:?}");
+async fn a_session_that_the_server_ends_before_the_content_is_about_the_server_first_of_all() {
+    for (step, about) in [
+        (Step::Greeting, "server"),
+        (Step::Ehlo, "server"),
+        (Step::Mail, "server"),
+        (Step::Rcpt, "either"),
+        (Step::Data, "either"),
+    ] {
+        for act in [Act::Close, Act::Reply("421 shutting down")] {
+            assert_eq!(send_to(step, act).await.0, about, "{step:?} {act:?}");
+        }
     }
+    // It says that it did not take it.
+    assert_eq!(send_to(Step::Content, Act::Reply("421 shutting down")).await.0, "either");
 }
 
 #[tokio::test]
@@ -89,9 +113,7 @@ async fn a_connection_lost_after_data_leaves_it_unknown() {
 #[tokio::test]
 async fn silence_is_bounded_by_the_timeouts() {
     let timeouts = Timeouts { connect: Duration::from_secs(1), command: Duration::from_millis(300) };
-    for (step, outcome) in
-        [(Step::Greeting, "deferred"), (Step::Rcpt, "deferred"), (Step::Content, "unknown")]
-    {
+    for (step, outcome) in [(Step::Greeting, "server"), (Step::Rcpt, "either"), (Step::Content, "unknown")] {
         let peer = Peer::start([(step, Act::Silence)]).await;
         let mut mailer = mailer(&peer).with_timeouts(timeouts);
         let expected = (outcome, "no answer within 300ms".to_owned());
@@ -100,10 +122,10 @@ async fn silence_is_bounded_by_the_timeouts() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_defers() {
+async fn a_server_that_is_not_there_is_no_fault_of_the_email() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut mailer = Mailer::new(&format!("smtp://{nobody}"), "shop@mail.example").unwrap();
-    assert_eq!(describe(mailer.send(&email(1)).await).0, "deferred");
+    assert_eq!(describe(mailer.send(&email(1)).await).0, "server");
 }
 
 #[tokio::test]
@@ -196,7 +218,7 @@ async fn credentials_are_presented_to_the_server_and_shown_to_nobody_else() {
     let mut mailer = Mailer::new(&url, "shop@mail.example").unwrap();
 
     let (outcome, reason) = describe(mailer.send(&email(1)).await);
-    assert_eq!(outcome, "deferred");
+    assert_eq!(outcome, "server");
     assert_eq!(mailer.send(&email(1)).await, Delivery::Accepted);
     // base64 of NUL ann NUL "open sesame" (RFC 4616).
     assert!(peer.commands().contains(&"AUTH PLAIN AGFubgBvcGVuIHNlc2FtZQ==".to_owned()));

@@ -17,13 +17,17 @@ use crate::{email, eventually, mailer};
 
 /// A queue that counts how often it is looked into.
 #[derive(Clone, Default)]
-struct Counted {
-    queue: MemoryQueue,
+pub struct Counted {
+    pub queue: MemoryQueue,
     claims: Arc<AtomicUsize>,
 }
 
 impl Counted {
-    fn claims(&self) -> usize {
+    pub fn over(queue: MemoryQueue) -> Self {
+        Self { queue, ..Self::default() }
+    }
+
+    pub fn claims(&self) -> usize {
         self.claims.load(Ordering::SeqCst)
     }
 }

@@ -7,6 +7,7 @@ mod looking;
 #[allow(dead_code, reason = "shared with the tests of deliveries")]
 #[path = "../delivery/memory_queue.rs"]
 mod memory_queue;
+mod outage;
 #[allow(dead_code, reason = "shared with the tests of deliveries")]
 #[path = "../delivery/peer.rs"]
 mod peer;

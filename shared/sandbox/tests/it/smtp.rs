@@ -134,6 +134,15 @@ async fn every_fault_shows_as_described() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_not_available_says_so_at_once() {
+    let (_directory, sink) = start().await;
+    sink.set_behaviour(Behaviour::NotAvailable);
+    let address = (sink.url().host_str().unwrap(), sink.url().port().unwrap());
+    let mut client = Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
+    assert_eq!([client.answer().await, client.answer().await], [421, 0]);
+}
+
+#[tokio::test]
 async fn a_suspended_sink_drops_and_refuses_connections_until_it_resumes() {
     let (_directory, mut sink) = start().await;
     let mut client = Client::connect(&sink).await;

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use domain::{OrderId, UserId};
+use domain::{EmailId, OrderId, UserId};
+use sqlx::postgres::PgConnection;
 use store::Once;
-use store::notification::{self, EmailQueue, NewEmail};
+use store::notification::{self, Email, EmailQueue, NewEmail};
 
 use crate::world::{Fresh, connect, read_as_they_lie, request};
 
@@ -18,6 +19,11 @@ pub fn email(user: i64, order_id: Option<i64>) -> NewEmail {
         order_id: order_id.map(OrderId),
         traceparent: None,
     }
+}
+
+/// All emails of a user, who has few.
+pub async fn emails_of(conn: &mut PgConnection, user: i64) -> Vec<Email> {
+    notification::page(conn, UserId(user), EmailId(0), 100).await.unwrap()
 }
 
 #[tokio::test]
@@ -41,7 +47,7 @@ async fn an_email_is_stored_as_told_and_listed_for_its_user_oldest_first() {
         .await
         .unwrap();
     read_as_they_lie(&mut conn).await;
-    let listed = notification::list(&mut conn, UserId(1)).await.unwrap();
+    let listed = emails_of(&mut conn, 1).await;
     assert_eq!(listed.iter().map(|email| email.id).collect::<Vec<_>>(), [first, second]);
     let one = &listed[0];
     assert_eq!((one.user_id, one.order_id), (UserId(1), Some(OrderId(7))));
@@ -50,6 +56,12 @@ async fn an_email_is_stored_as_told_and_listed_for_its_user_oldest_first() {
         ["a@example.org", "t", "text", "pending"]
     );
     assert_eq!(listed[1].order_id, None);
+    for (after, limit, expected) in
+        [(EmailId(0), 1, vec![first]), (first, 100, vec![second]), (second, 1, vec![])]
+    {
+        let page = notification::page(&mut conn, UserId(1), after, limit).await.unwrap();
+        assert_eq!(page.iter().map(|email| email.id).collect::<Vec<_>>(), expected);
+    }
     drop(conn);
     fresh.stop().await;
 }
@@ -106,7 +118,7 @@ async fn a_request_gets_one_email_and_other_content_is_told() {
         let both = NewEmail { order_id: Some(OrderId(7)), ..first.clone() };
         assert_eq!(notification::enqueue(&mut conn, key, both).await.unwrap(), Once::Reused);
     }
-    assert_eq!(notification::list(&mut conn, UserId(1)).await.unwrap().len(), 3);
+    assert_eq!(emails_of(&mut conn, 1).await.len(), 3);
     drop(conn);
     fresh.stop().await;
 }
@@ -130,7 +142,7 @@ async fn a_batch_of_emails_is_answered_in_its_order() {
         panic!("{outcomes:?}")
     };
     assert_eq!((*first, again), (id, second));
-    let of = async |user| notification::list(&mut *connect(&pool).await, UserId(user)).await.unwrap();
+    let of = async |user| emails_of(&mut *connect(&pool).await, user).await;
     assert_eq!((of(2).await[0].id, of(3).await[0].id), (*second, *third));
 
     let queue = EmailQueue(pool.clone());

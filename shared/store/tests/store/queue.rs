@@ -8,7 +8,7 @@ use sqlx::Connection as _;
 use store::notification::{self, EmailQueue, NewEmail};
 use store::{Once, Pool};
 
-use crate::emails::email;
+use crate::emails::{email, emails_of};
 use crate::world::{Fresh, connect, request};
 
 /// Long enough for a test.
@@ -68,7 +68,7 @@ async fn an_order_gets_one_email_and_a_claim_that_ran_out_cannot_record() {
     assert!(!queue.record(&first[0], &Verdict::Failed { reason: "late".to_owned() }).await.unwrap());
     assert!(queue.record(&second[0], &Verdict::Sent).await.unwrap());
     assert!(queue.claim(10, Duration::ZERO).await.unwrap().is_empty());
-    assert_eq!(notification::list(&mut conn, UserId(1)).await.unwrap()[0].status, "sent");
+    assert_eq!(emails_of(&mut conn, 1).await[0].status, "sent");
     drop(conn);
     fresh.stop().await;
 }
@@ -170,5 +170,18 @@ async fn an_email_that_is_taken_over_counts_as_perhaps_delivered() {
     queue.claim(1, LEASE).await.unwrap();
     let row = &rows(&pool).await[0];
     assert_eq!((row.0.as_str(), row.1, row.2), ("sending", 2, 1));
+    fresh.stop().await;
+}
+
+/// Else the one email at which the server hangs up would be tried first again and again, and no other.
+#[tokio::test]
+async fn a_released_email_goes_behind_those_that_are_due() {
+    let fresh = Fresh::start().await;
+    let pool = fresh.emails(2).await;
+    let queue = queue_of(&pool, 2).await;
+    let first = queue.claim(1, LEASE).await.unwrap();
+    assert!(queue.record(&first[0], &Verdict::Released).await.unwrap());
+    let next = queue.claim(1, LEASE).await.unwrap();
+    assert_eq!((ids(&first), ids(&next)), (vec![1], vec![2]));
     fresh.stop().await;
 }

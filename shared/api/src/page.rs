@@ -1,0 +1,90 @@
+//! Lists come in pages, oldest first: a user may have a hundred thousand emails, and no answer has to hold them all.
+//!
+//! A page begins behind an id and not at an offset, so what is added meanwhile shifts nothing, and a late page costs no more than
+//! the first. `Link` (RFC 8288) names the next one.
+
+use axum::response::{IntoResponse as _, Response};
+use domain::{EmailId, OrderId, UserId};
+use http::header;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// The query of `GET /orders`.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct OrdersQuery {
+    /// Only this user's orders; everybody's without.
+    #[param(inline)]
+    pub user_id: Option<UserId>,
+    /// Only orders with a larger id: the last one of the page before.
+    #[param(inline)]
+    pub after: Option<OrderId>,
+    /// Orders on the page.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub limit: PageLimit,
+}
+
+/// The query of `GET /notification/email/{userId}`.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct EmailsQuery {
+    /// Only emails with a larger id: the last one of the page before.
+    #[param(inline)]
+    pub after: Option<EmailId>,
+    /// Emails on the page.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub limit: PageLimit,
+}
+
+/// Entries on a page: 1 to 100, 20 if not said.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(try_from = "u16")]
+#[schema(value_type = u16, minimum = 1, maximum = 100, default = 20)]
+pub struct PageLimit(u16);
+
+impl Default for PageLimit {
+    fn default() -> Self {
+        Self(20)
+    }
+}
+
+impl TryFrom<u16> for PageLimit {
+    type Error = String;
+
+    fn try_from(limit: u16) -> Result<Self, String> {
+        if (1..=100).contains(&limit) {
+            Ok(Self(limit))
+        } else {
+            Err(format!("must be 1 to 100, not {limit}"))
+        }
+    }
+}
+
+impl PageLimit {
+    /// How many entries to look up: one more than the page has, to know whether there is a next one.
+    pub(crate) fn to_look_up(self) -> i64 {
+        i64::from(self.0) + 1
+    }
+}
+
+/// A page of what was [looked up](PageLimit::to_look_up). `next` is the address of the page behind its last entry, but for the
+/// limit.
+pub(crate) fn page<T: Serialize>(
+    mut entries: Vec<T>,
+    limit: PageLimit,
+    next: impl FnOnce(&T) -> String,
+) -> Response {
+    let more = entries.len() > usize::from(limit.0);
+    entries.truncate(limit.0.into());
+    match entries.last() {
+        Some(last) if more => {
+            let link = format!("<{}&limit={}>; rel=\"next\"", next(last), limit.0);
+            ([(header::LINK, link)], axum::Json(entries)).into_response()
+        }
+        _ => axum::Json(entries).into_response(),
+    }
+}
