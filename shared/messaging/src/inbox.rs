@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// A million messages of two years, of which those of the last two weeks are kept, and 2,000 ids that are no UUIDv7.
+    /// A million messages of two years, of which those of the last two weeks are kept, and 2,000 ids that are no `UUIDv7`.
     const FILL: &str = "
         insert into inbox (consumer, event_id, received_at)
         select 'reader', (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7'
