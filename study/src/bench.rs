@@ -104,7 +104,8 @@ async fn measure(
     let deployment = Deployment::start(style, Ground::of(sandbox), options).await?;
     let api = Api::new(deployment.gateway().clone());
     let users = load::create_users(&api).await?;
-    let bench = Bench { deployment: &deployment, postgres: &sandbox.postgres, limit: Some(limit), api: &api, users };
+    let bench =
+        Bench { deployment: &deployment, postgres: &sandbox.postgres, limit: Some(limit), api: &api, users };
     let plan = Plan {
         in_flight: settings.in_flight.clone(),
         rounds: settings.rounds,

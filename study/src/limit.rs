@@ -45,9 +45,9 @@ impl Limit {
     /// When there is no `pgbench`, or the database fails.
     pub(crate) async fn prepare(postgres: &Postgres) -> anyhow::Result<Self> {
         // The PostgreSQL that the sandbox fetches comes without it.
-        let pgbench = postgres
-            .client_program("pgbench")
-            .context("the limit is measured with pgbench, which is not here (Debian's package `postgresql` has it)")?;
+        let pgbench = postgres.client_program("pgbench").context(
+            "the limit is measured with pgbench, which is not here (Debian's package `postgresql` has it)",
+        )?;
         let admin = postgres.admin_url().clone();
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let databases =

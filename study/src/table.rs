@@ -107,5 +107,8 @@ fn notes(report: &Report) -> Vec<String> {
     });
     let without = report.setup.without_statements.as_ref();
     let without = without.map(|why| format!("There are no figures of SQL statements: {why}"));
-    [cost, latency, throughput, idle, outages, without, left_out::line(report)].into_iter().flatten().collect()
+    [cost, latency, throughput, idle, outages, without, left_out::line(report)]
+        .into_iter()
+        .flatten()
+        .collect()
 }

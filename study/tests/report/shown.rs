@@ -37,7 +37,12 @@ fn a_quick_run_shows_what_it_measured_and_one_line_of_what_it_left_out() {
         assert!(!page.contains(&format!("#{id}")), "a link leads to {id}");
     }
     // Of what no style was measured in: neither a row, nor a question, nor a claim.
-    for about in ["Refused without", "Replicas are behind", "Is what a service knows ever old?", "replicas that can be stale"] {
+    for about in [
+        "Refused without",
+        "Replicas are behind",
+        "Is what a service knows ever old?",
+        "replicas that can be stale",
+    ] {
         assert!(!page.contains(about), "{about}");
     }
 }

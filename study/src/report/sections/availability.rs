@@ -8,11 +8,8 @@ use crate::report::table::{Cell, Row, Table};
 
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let parts = report.parts_taken_away();
-    let parts = if parts.is_empty() {
-        Vec::new()
-    } else {
-        vec![timelines(report, &parts)?, counts(report, &parts)]
-    };
+    let parts =
+        if parts.is_empty() { Vec::new() } else { vec![timelines(report, &parts)?, counts(report, &parts)] };
     Ok(Section { id: "availability", title: "While a part is away", parts })
 }
 

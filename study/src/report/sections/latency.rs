@@ -8,11 +8,8 @@ use crate::report::table::{Cell, Row, Table};
 
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let loads = loads(report);
-    let parts = if loads.is_empty() {
-        Vec::new()
-    } else {
-        vec![curves(report, &loads)?, quantiles(report, &loads)]
-    };
+    let parts =
+        if loads.is_empty() { Vec::new() } else { vec![curves(report, &loads)?, quantiles(report, &loads)] };
     Ok(Section { id: "latency", title: "Latency", parts })
 }
 

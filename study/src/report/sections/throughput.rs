@@ -11,8 +11,7 @@ use crate::report::table::{Cell, Row, Table};
 
 pub(super) fn section(report: &Report) -> anyhow::Result<Section> {
     let measured = report.styles.iter().any(|style| style.best_throughput().is_some());
-    let parts =
-        if measured { vec![curve(report)?, processors(report)?, runs(report)] } else { Vec::new() };
+    let parts = if measured { vec![curve(report)?, processors(report)?, runs(report)] } else { Vec::new() };
     Ok(Section { id: "throughput", title: "Throughput", parts })
 }
 
@@ -23,9 +22,11 @@ fn curve(report: &Report) -> anyhow::Result<Part> {
     let runs =
         report.styles.iter().flat_map(|style| &style.throughput).map(|run| run.orders_per_s.len()).max();
     let limit = report.limit.as_ref().and_then(|limit| Some((limit, limit.rate()?)));
-    let without = report.setup.without_limit.as_ref().map_or_else(String::new, |why| {
-        format!(" Nothing says what PostgreSQL alone can do: {why}.")
-    });
+    let without = report
+        .setup
+        .without_limit
+        .as_ref()
+        .map_or_else(String::new, |why| format!(" Nothing says what PostgreSQL alone can do: {why}."));
     let limit = limit.map_or(without, |(limit, rate)| {
         format!(
             " 1 is what pgbench reaches with the four transactions of an order and {} clients on the same server: {} \
@@ -75,10 +76,11 @@ fn processors(report: &Report) -> anyhow::Result<Part> {
 fn runs(report: &Report) -> Part {
     let has_ratios = report.has_ratios();
     let of_limit = has_ratios.then_some("of the limit");
-    let head = ["in flight", "orders/s", "least to most"]
-        .into_iter()
-        .chain(of_limit)
-        .chain(["processor time per order", "emails out after", "other answers"]);
+    let head = ["in flight", "orders/s", "least to most"].into_iter().chain(of_limit).chain([
+        "processor time per order",
+        "emails out after",
+        "other answers",
+    ]);
     let rows = report.styles.iter().flat_map(|style| {
         style.throughput.iter().enumerate().map(move |(place, run)| {
             let range = spread(&run.orders_per_s).map_or_else(Cell::absent, |(least, most)| {
