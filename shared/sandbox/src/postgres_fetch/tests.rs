@@ -78,7 +78,7 @@ fn answer(fault: Fault) -> Vec<u8> {
 /// What is in the cache beside the lock.
 fn kept(cache: &TempDir) -> Vec<String> {
     let names = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| !Path::new(name).extension().is_some_and(|it| it == "lock")).collect()
+    names.filter(|name| Path::new(name).extension().is_none_or(|it| it != "lock")).collect()
 }
 
 #[test]
