@@ -1,6 +1,7 @@
 //! Fetching from a server of our own, which counts, and which cuts or spoils what it serves.
 
 use std::{
+    env,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     process::Command,
@@ -14,6 +15,9 @@ use super::*;
 /// As the real one is made: a JAR, in it a `.txz`, in that `bin/initdb`, `bin/postgres`, a link to it, and
 /// `share/postgresql/sample`, without entries for the directories.
 const ARCHIVE: &[u8] = include_bytes!("tiny.jar");
+
+/// Set in the process with a strict umask.
+const STRICT: &str = "SANDBOX_TEST_STRICT_UMASK";
 
 /// How an answer differs from a good one.
 #[derive(Clone, Copy)]
@@ -79,6 +83,15 @@ fn kept(cache: &TempDir) -> Vec<String> {
 
 #[test]
 fn what_was_fetched_can_be_run_by_everybody_and_is_fetched_once() {
+    // A umask is the whole process's, so this is a process of its own: with one that lets nobody else in.
+    if env::var_os(STRICT).is_none() {
+        let this = "postgres_fetch::tests::what_was_fetched_can_be_run_by_everybody_and_is_fetched_once";
+        let mut strict = Command::new("sh");
+        strict.args(["-c", r#"umask 077; exec "$0" "$@""#]).arg(env::current_exe().unwrap());
+        let output = strict.args(["--exact", this]).env(STRICT, "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
     let (server, cache) = (Server::start(&[]), tempfile::tempdir().unwrap());
     let package = server.package();
     let unreadable = package.place(cache.path()).with_added_extension("part").join("share");
