@@ -174,7 +174,7 @@ impl Orders {
                 let id = order.id;
                 let outcome = self.finish(order, user).await;
                 outcome.inspect_err(|error| {
-                    tracing::warn!(order = id.0, error = chain(error), "left to recovery")
+                    tracing::warn!(order = id.0, error = chain(error), "left to recovery");
                 })
             }))
         })

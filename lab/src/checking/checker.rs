@@ -199,10 +199,10 @@ fn on_the_wire(address: &str) -> String {
 
 /// What a standby has may be older than what clients were promised.
 async fn refuse_standby(connection: &mut PgConnection) -> sqlx::Result<()> {
-    match sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(connection).await? {
-        false => Ok(()),
-        true => Err(sqlx::Error::Protocol("the address leads to a standby".to_owned())),
+    if sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(connection).await? {
+        return Err(sqlx::Error::Protocol("the address leads to a standby".to_owned()));
     }
+    Ok(())
 }
 
 async fn empty_tables(snapshot: &mut PgConnection) -> anyhow::Result<Vec<Violation>> {

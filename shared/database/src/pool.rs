@@ -120,8 +120,9 @@ impl Pool {
     /// # Errors
     /// What connecting can end with.
     pub fn connect(&self) -> BoxFuture<'_, Result<PgConnection, sqlx::Error>> {
-        let opened = timeout(PATIENCE, self.0.manager().create());
-        Box::pin(async move { opened.await.unwrap_or_else(|_| Err(no_answer())) })
+        Box::pin(async {
+            timeout(PATIENCE, self.0.manager().create()).await.unwrap_or_else(|_| Err(no_answer()))
+        })
     }
 
     /// Where the connections lead.

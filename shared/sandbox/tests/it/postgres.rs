@@ -163,7 +163,7 @@ async fn a_switchover_loses_nothing_and_leads_to_a_standby_until_the_address_mov
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let (switched, mut late) = tokio::time::timeout(Duration::from_secs(60), async {
+        let (switched, mut late) = tokio::time::timeout(Duration::from_mins(1), async {
             tokio::join!(postgres.switch_over(Duration::from_secs(1)), look)
         })
         .await
