@@ -111,16 +111,18 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Self::acquire`].
-    pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        self.run(|connection| Box::pin(demand_writes(connection))).await
+    pub fn ping(&self) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        Box::pin(self.run(|connection| Box::pin(demand_writes(connection))))
     }
 
     /// A connection that is not part of the pool, for whoever keeps one: like those of the pool, to a server that takes writes.
     ///
     /// # Errors
     /// What connecting can end with.
-    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        timeout(PATIENCE, self.0.manager().create()).await.unwrap_or_else(|_| Err(no_answer()))
+    pub fn connect(&self) -> BoxFuture<'_, Result<PgConnection, sqlx::Error>> {
+        Box::pin(async {
+            timeout(PATIENCE, self.0.manager().create()).await.unwrap_or_else(|_| Err(no_answer()))
+        })
     }
 
     /// Where the connections lead.

@@ -40,7 +40,7 @@ pub fn condition(error: &sqlx::Error) -> String {
 }
 
 fn is_read_only(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TakesNoWrites>)
+    matches!(error.get_ref(), Some(inner) if inner.is::<TakesNoWrites>())
 }
 
 /// Conditions of PostgreSQL (its appendix A) that are about the server and not about a statement.

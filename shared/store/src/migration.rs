@@ -7,7 +7,7 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use tokio::time::sleep;
 
-use crate::StoreError;
+use crate::error::StoreError;
 
 /// How long the table is left to others before the next try: most of the time is theirs.
 const LOCK_PAUSE: Duration = Duration::from_secs(2);

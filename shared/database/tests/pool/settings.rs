@@ -92,3 +92,20 @@ async fn a_server_that_is_not_there_is_told() {
     let connection = Pool::new(options, 1).acquire().await.map(drop);
     assert!(matches!(connection, Err(sqlx::Error::Io(_))), "{connection:?}");
 }
+
+#[tokio::test]
+async fn a_server_that_refuses_is_told_whole_to_the_log_and_by_its_kind_to_strangers() {
+    let postgres = Postgres::start().await.unwrap();
+    let options: PgConnectOptions = postgres.admin_url().as_str().parse().unwrap();
+    let told = async |options: PgConnectOptions| {
+        let error = Pool::new(options, 1).ping().await.unwrap_err();
+        (database::condition(&error), database::chain(&error))
+    };
+    let (kind, whole) = told(options.clone().username("nobody-here").password("guess")).await;
+    assert_eq!(kind, "it refuses the role or its password");
+    assert!(whole.contains("password authentication failed for user \"nobody-here\""), "{whole}");
+    let (kind, whole) = told(options.database("nothing-here")).await;
+    assert_eq!(kind, "the database does not exist");
+    assert!(whole.contains("database \"nothing-here\" does not exist"), "{whole}");
+    postgres.stop().await.unwrap();
+}
