@@ -107,8 +107,7 @@ pub struct Settings {
     kafka: messaging::KafkaSettings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
-    /// Rebuilds even if the replica loses users, because the topic knows fewer than the replica does. That is so when the topic was
-    /// deleted and created again.
+    /// Rebuilds even if the replica loses users. The topic knows fewer users than the replica when it was created again.
     #[arg(long)]
     shrink: bool,
 }
@@ -135,10 +134,7 @@ pub(crate) async fn rebuild(settings: Settings) -> anyhow::Result<()> {
     topic.up_to_now(&mut newest).await?;
     let removed = sqlx::query("delete from user_replica").execute(&mut *tx).await?.rows_affected();
     if !settings.shrink && (users.len() as u64) < removed {
-        bail!(
-            "the topic knows {} users, and the replica {removed}: the replica stays as it is; give --shrink if it may lose users",
-            users.len()
-        );
+        bail!("the topic knows {} users, the replica {removed}: give --shrink to lose users", users.len());
     }
     apply(&mut tx, users.values()).await?;
     if settings.owner == Owner::Notification {
