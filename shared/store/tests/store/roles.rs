@@ -3,36 +3,40 @@
 use sqlx::Connection as _;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
-use store::Pool;
 use store::provision::{self, SCHEMAS};
 
-use crate::world::{Fresh, admin_url, pool};
+use crate::world::{Fresh, admin_url};
 
 /// The code of the error that `statement` ends with.
-async fn refused(pool: &Pool, statement: &'static str) -> String {
-    let mut conn = pool.acquire().await.unwrap();
-    let error = sqlx::query(statement).execute(&mut *conn).await.expect_err(statement);
+async fn refused(conn: &mut PgConnection, statement: &'static str) -> String {
+    let error = sqlx::query(statement).execute(conn).await.expect_err(statement);
     error
         .as_database_error()
         .and_then(|error| error.code().map(Into::into))
         .unwrap_or_else(|| error.to_string())
 }
 
+/// Not from a pool, which takes no connection that cannot write.
+async fn auditor(fresh: &Fresh) -> PgConnection {
+    PgConnection::connect(fresh.databases.auditor.as_str()).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_role_reaches_its_own_schema_only_and_the_auditor_reads_all_and_writes_nothing() {
     let fresh = Fresh::start().await;
-    let (billing_pool, order_pool) = (fresh.billing(1).await, fresh.orders(1).await);
-    assert_eq!(refused(&order_pool, "select * from billing.users").await, "42501");
-    assert_eq!(refused(&billing_pool, r#"update "order".orders set status = 'paid'"#).await, "42501");
-    assert_eq!(refused(&billing_pool, "create table public.t ()").await, "42501");
-    let auditor = pool(&fresh.databases.auditor, 1);
+    let (billing, order) = (fresh.billing(1).await, fresh.orders(1).await);
+    let (mut billing, mut order) = (billing.acquire().await.unwrap(), order.acquire().await.unwrap());
+    assert_eq!(refused(&mut order, "select * from billing.users").await, "42501");
+    assert_eq!(refused(&mut billing, r#"update "order".orders set status = 'paid'"#).await, "42501");
+    assert_eq!(refused(&mut billing, "create table public.t ()").await, "42501");
+    let mut auditor = auditor(&fresh).await;
     for readable in ["select * from billing.users", r#"select * from "order".orders"#] {
-        sqlx::query(readable).execute(&mut *auditor.acquire().await.unwrap()).await.unwrap();
+        sqlx::query(readable).execute(&mut auditor).await.unwrap();
     }
-    assert_eq!(refused(&auditor, "delete from billing.users").await, "25006");
-    let writable = sqlx::raw_sql("set default_transaction_read_only = off");
-    writable.execute(&mut *auditor.acquire().await.unwrap()).await.unwrap();
-    assert_eq!(refused(&auditor, "delete from billing.users").await, "42501");
+    assert_eq!(refused(&mut auditor, "delete from billing.users").await, "25006");
+    sqlx::raw_sql("set default_transaction_read_only = off").execute(&mut auditor).await.unwrap();
+    assert_eq!(refused(&mut auditor, "delete from billing.users").await, "42501");
+    drop((billing, order));
     fresh.stop().await;
 }
 
@@ -47,13 +51,13 @@ async fn a_role_reaches_no_other_database_and_the_auditor_sees_every_session() {
         assert_eq!(code.as_deref(), Some("42501"));
     }
     let billing = fresh.billing(1).await;
-    let auditor = pool(&fresh.databases.auditor, 1);
+    let mut auditor = auditor(&fresh).await;
     let _session = billing.acquire().await.unwrap();
     let seen: i64 = sqlx::query_scalar(
         "select count(*) from pg_stat_activity
          where datname = current_database() and usename like '%billing' and state is not null",
     )
-    .fetch_one(&mut *auditor.acquire().await.unwrap())
+    .fetch_one(&mut auditor)
     .await
     .unwrap();
     assert_eq!(seen, 1);
