@@ -185,7 +185,7 @@ mod tests {
         let watching = pool();
         let before = rows_read(&watching, 1_000_000).await;
 
-        // Only the oldest, since the whole of it takes a minute.
+        // Only the oldest: if it read the others too, it would show.
         let purging = pool();
         let until = Utc::now() - Duration::from_hours(24 * 700);
         let purged = i64::try_from(purge(&purging, "reader", until).await.unwrap()).unwrap();

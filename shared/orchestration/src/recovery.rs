@@ -12,8 +12,8 @@ use web::RequestContext;
 use crate::flow::{Flow, FlowError as _};
 use crate::unfinished::Unfinished;
 
-/// Orders that are finished at the same time: as many as keep billing and notification busy, and leave the service's connections to
-/// the database to those who wait for an answer.
+/// Orders that are finished at the same time: fewer than the service's connections to the database (10 by default), so that those who
+/// wait for an answer get one, too.
 const AT_ONCE_MAX: i64 = 8;
 
 /// Takes up due orders until `shutdown`, and runs `flow` again for each.
