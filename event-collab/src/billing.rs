@@ -11,6 +11,7 @@ use std::mem::discriminant;
 
 use api::docs;
 use api::messages::{DepositError, UserCreationError};
+use api::operations::billing::update_profile_and;
 use api::{ApiError, Deliverable, billing as shared};
 use axum::extract::State;
 use axum::response::Response;
@@ -140,7 +141,7 @@ pub(crate) async fn update_profile(
     Deliverable(profile): Deliverable<Profile>,
 ) -> Result<Response, ApiError> {
     let (said, cause) = (outbox.clone(), Cause::request(RequestContext::current().uuid()));
-    let updated = shared::update_profile_and(outbox.pool(), id, shared::if_match(&headers)?, profile, {
+    let updated = update_profile_and(outbox.pool(), id, shared::if_match(&headers)?, profile, {
         move |tx, user| {
             Box::pin(async move {
                 let message = UserUpdated { user_info: UserInfo::of(user)? };

@@ -1,7 +1,7 @@
 //! The gateway in the RESTful style: passes every request on to the service that owns its effect, and keeps nothing.
 
-use api::docs;
 use api::gateway::{Peers, pass_on, pass_on_and_wait, passed_on};
+use api::{accounts, docs};
 use axum::routing::post;
 use clap::Args;
 use service::{Service, ServiceSettings};
@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::Client;
 
-use crate::{billing, order};
+use crate::order;
 
 /// Settings of the gateway.
 #[derive(Clone, Debug, Args)]
@@ -28,8 +28,8 @@ pub struct Settings {
 pub(crate) fn routes(peers: &Peers) -> OpenApiRouter {
     docs::documented("restful", "gateway", "The one address clients know.")
         .merge(api::gateway::routes(peers))
-        .routes(passed_on(routes!(billing::create_user), post(pass_on), &peers.billing))
-        .routes(passed_on(routes!(billing::deposit), post(pass_on), &peers.billing))
+        .routes(passed_on(routes!(accounts::create_user), post(pass_on), &peers.billing))
+        .routes(passed_on(routes!(accounts::deposit), post(pass_on), &peers.billing))
         .routes(passed_on(routes!(order::create_order), post(pass_on_and_wait), &peers.order))
 }
 

@@ -8,10 +8,10 @@
 //! asked for money; every later step can be repeated without a second effect; and what is not finished is written down
 //! (see [`orchestration`]).
 
-use api::billing::once;
 use api::docs::{
     self, Accepted, BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable,
 };
+use api::operations::billing::once;
 use api::types::{CreateOrderRequest, OrderCreated, User};
 use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
 use axum::extract::State;
@@ -19,7 +19,7 @@ use axum::response::Response;
 use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement, UserId};
 use orchestration::{
-    Asked, Flow, FlowError, RecoverySettings, Unfinished, known_outcome, outcome, settled_before,
+    Asked, Flow, FlowError, RecoverySettings, Unfinished, known_order, outcome, settled_before,
 };
 use service::{Service, ServiceSettings};
 use store::order::{NewOrder, Order};
@@ -106,7 +106,8 @@ pub(crate) async fn create_order(
         Ok(user) => user,
         Err(error) => {
             let pool = orders.unfinished.pool();
-            return known_outcome(pool, request_id, &request, prefer, answer_by).await?.ok_or(error);
+            let known = known_order(pool, request_id, &request, prefer.respond_async, answer_by).await?;
+            return known.map_or(Err(error), |order| outcome(&order, &prefer));
         }
     };
     // 2. The order is pending. From here on it exists, and it ends, whoever hangs up or dies: 3. to 5. run in a task of

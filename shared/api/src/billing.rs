@@ -1,18 +1,13 @@
 //! Billing's routes that are the same in every style: reads, and the direct withdrawal. The profile update is here for its
 //! document, and for the styles that tell nobody about it.
 
-use std::future::ready;
-
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
-use domain::{Balance, Operation, Profile, Refusal, RegistrationRefusal, RequestId, UserId};
-use futures_util::future::BoxFuture;
+use domain::{Profile, RequestId, UserId};
 use http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
-use sqlx::postgres::PgConnection;
-use store::billing::{self, DepositRefusal, Withdrawal};
-use store::{Once, Pool, StoreError};
+use store::Pool;
+use store::billing::Withdrawal;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 use web::{Json, Path};
@@ -21,8 +16,7 @@ use crate::docs::{
     BadRequest, Conflict, IfNoneMatchHeader, Internal, KeyReused, NotFound, NotModified, PreconditionFailed,
     TooLarge, Unavailable, handled_by,
 };
-#[cfg(feature = "failpoints")]
-use crate::mistake;
+use crate::operations::billing as operations;
 use crate::types::{
     AccountBalance, FinishedRequest, OrderWithdrawRequest, RequestAccepted, User, UserCreated,
 };
@@ -46,8 +40,7 @@ pub fn profile_route<S>(update_profile: MethodRouter<S>) -> UtoipaMethodRouter<S
             headers(("ETag" = String, description = "The profile's version, and what the account holds."))),
         NotModified, NotFound, Internal, Unavailable))]
 pub async fn get_user(State(pool): State<Pool>, Path(id): Path<UserId>) -> Result<Response, ApiError> {
-    let user = pool.run(move |conn| Box::pin(billing::find_user(conn, id))).await?;
-    user.map(with_etag).ok_or(ApiError::NotFound("user"))
+    operations::find_user(&pool, id).await.map(with_etag)
 }
 
 /// For OpenAPI.
@@ -81,39 +74,7 @@ pub async fn update_profile(
     Deliverable(profile): Deliverable<Profile>,
 ) -> Result<Response, ApiError> {
     let if_version = if_match(&headers)?;
-    Ok(with_etag(update_profile_and(&pool, id, if_version, profile, tell_nobody).await?))
-}
-
-fn tell_nobody<'c>(_: &'c mut PgConnection, _: &'c billing::User) -> BoxFuture<'c, Result<(), ApiError>> {
-    Box::pin(ready(Ok(())))
-}
-
-/// Replaces a user's profile and, in the same transaction, has `tell` say so: when the user's row is locked, so that who is told
-/// is told in the order of the versions.
-pub async fn update_profile_and<T>(
-    pool: &Pool,
-    id: UserId,
-    if_version: Option<i64>,
-    profile: Profile,
-    tell: T,
-) -> Result<billing::User, ApiError>
-where
-    T: for<'c> FnOnce(&'c mut PgConnection, &'c billing::User) -> BoxFuture<'c, Result<(), ApiError>>
-        + Send
-        + 'static,
-{
-    let updated = pool.transaction(move |tx| {
-        Box::pin(async move {
-            #[cfg(feature = "failpoints")]
-            if mistake::appends_before_it_locks() {
-                return mistake::tell_and_update_profile(tx, id, &profile, tell).await;
-            }
-            let user = billing::update_profile(tx, id, &profile, if_version).await??;
-            tell(tx, &user).await?;
-            Ok::<_, ApiError>(user)
-        })
-    });
-    updated.await
+    operations::update_profile(&pool, id, if_version, profile).await.map(with_etag)
 }
 
 /// Takes money from an account, if it is there.
@@ -131,22 +92,8 @@ pub async fn withdraw(
     let OrderWithdrawRequest { amount, order_id } = request;
     let withdrawal = Withdrawal { user_id, amount, order_id };
     let request = key.request_id(withdrawal.operation());
-    // One statement, and so a transaction of its own.
-    let outcome = pool.run(move |conn| {
-        Box::pin(async move {
-            fail::fail_point!("billing::withdrawal_received");
-            let outcome = billing::withdraw(conn, request, withdrawal).await?;
-            fail::fail_point!("billing::withdrawal_committed");
-            fail::fail_point!("billing::reply_lost", |_| Err(ApiError::Unavailable(
-                "The reply was lost.".to_owned()
-            )));
-            Ok::<_, ApiError>(outcome)
-        })
-    });
-    match once(outcome.await?)? {
-        Ok(balance) => Ok(axum::Json(AccountBalance { balance })),
-        Err(refusal) => Err(ApiError::Withdrawal(refusal, order_id)),
-    }
+    let balance = operations::withdraw(&pool, request, withdrawal).await?;
+    Ok(axum::Json(AccountBalance { balance }))
 }
 
 /// How a request to billing ended: for requests that were answered with 202.
@@ -160,21 +107,15 @@ pub async fn get_request(
     State(pool): State<Pool>,
     Path(request_id): Path<RequestId>,
 ) -> Result<Response, ApiError> {
-    let found = pool.run(move |conn| Box::pin(billing::find_request(conn, request_id)));
-    let Some(billing::FinishedRequest { operation, outcome }) = found.await? else {
-        return Ok(not_known_yet(request_id));
-    };
-    let mut finished = FinishedRequest { request_id, operation, user_id: None, balance: None, error: None };
-    let (outcome, refused) = (outcome.0.clone(), outcome.0.get("Err").and_then(|code| code.as_str()));
-    finished.error = refused.map(str::to_owned);
-    if finished.operation == Operation::CreateUser.as_str() {
-        finished.user_id = decode::<Result<UserId, RegistrationRefusal>>(outcome)?.ok();
-    } else if finished.operation == Operation::Deposit.as_str() {
-        finished.balance = decode::<Result<Balance, DepositRefusal>>(outcome)?.ok();
-    } else {
-        finished.balance = decode::<Result<Balance, Refusal>>(outcome)?.ok();
+    Ok(finished(operations::find_request(&pool, request_id).await?, request_id))
+}
+
+/// 200 with how a request ended; 202 while that is not known.
+pub fn finished(finished: Option<FinishedRequest>, request_id: RequestId) -> Response {
+    match finished {
+        Some(finished) => axum::Json(finished).into_response(),
+        None => not_known_yet(request_id),
     }
-    Ok(axum::Json(finished).into_response())
 }
 
 /// 202: the request to billing cannot be lost, and this is where its outcome will be.
@@ -188,21 +129,6 @@ pub fn user_created(user_id: UserId) -> Response {
     (StatusCode::CREATED, location, axum::Json(UserCreated { user_id })).into_response()
 }
 
-fn decode<T: DeserializeOwned>(outcome: serde_json::Value) -> Result<T, ApiError> {
-    serde_json::from_value(outcome).map_err(|error| StoreError::from(error).into())
-}
-
-/// The outcome of a request that may be a repeat: the same answer either way.
-///
-/// # Errors
-/// When the key came with other content before.
-pub fn once<T>(outcome: Once<T>) -> Result<T, ApiError> {
-    match outcome {
-        Once::Done(outcome) | Once::Repeated(outcome) => Ok(outcome),
-        Once::Reused => Err(ApiError::KeyReused),
-    }
-}
-
 /// 202 for a request that has not ended, as far as is known here.
 pub(crate) fn not_known_yet(request_id: RequestId) -> Response {
     (StatusCode::ACCEPTED, [(header::RETRY_AFTER, "1")], axum::Json(RequestAccepted { request_id }))
@@ -211,9 +137,9 @@ pub(crate) fn not_known_yet(request_id: RequestId) -> Response {
 
 /// 200 with the user. Two that differ have different `ETag`s: the version counts changes of the profile, and the balance changes
 /// without it.
-pub fn with_etag(user: billing::User) -> Response {
+pub fn with_etag(user: User) -> Response {
     let etag = format!("\"{}-{}\"", user.version, user.balance.0);
-    ([(header::ETAG, etag)], axum::Json(User::from(user))).into_response()
+    ([(header::ETAG, etag)], axum::Json(user)).into_response()
 }
 
 /// The version of the profile that `If-Match` names: `3`, `"3"`, or an `ETag`, `"3-90"`. What the account held does not matter to

@@ -1,6 +1,7 @@
 //! The HTTP contract: types, errors, the headers with a meaning of their own, OpenAPI, and the routes that are the same in
 //! every style.
 
+pub mod accounts;
 pub mod asked;
 pub mod billing;
 mod deliverable;
@@ -12,8 +13,9 @@ pub mod messages;
 #[cfg(feature = "failpoints")]
 mod mistake;
 pub mod notification;
+pub mod operations;
 pub mod order;
-mod page;
+pub mod page;
 pub mod password;
 mod prefer;
 mod readiness;

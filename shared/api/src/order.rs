@@ -2,16 +2,17 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use domain::{OrderId, RequestId, Settlement};
+use domain::{OrderId, RequestId, Settlement, UserId};
 use http::{StatusCode, header};
-use store::{Pool, order};
+use store::Pool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::{Path, Query};
 
 use crate::billing::not_known_yet;
 use crate::docs::{BadRequest, IfNoneMatchHeader, Internal, NotFound, NotModified, Unavailable};
-use crate::page::{OrdersQuery, page};
+use crate::operations::order as operations;
+use crate::page::{OrdersQuery, Page};
 use crate::types::{Order, OrderCreated, RequestAccepted};
 use crate::{ApiError, Prefer, prefer};
 
@@ -32,12 +33,7 @@ pub async fn list_orders(
     State(pool): State<Pool>,
     Query(query): Query<OrdersQuery>,
 ) -> Result<Response, ApiError> {
-    let OrdersQuery { user_id, after, limit } = query;
-    let (after, wanted) = (after.unwrap_or(OrderId(0)), limit.to_look_up());
-    let orders = pool.run(move |conn| Box::pin(order::page(conn, user_id, after, wanted))).await?;
-    let user = user_id.map(|user| format!("userId={user}&")).unwrap_or_default();
-    let orders = orders.into_iter().map(Order::from).collect();
-    Ok(page(orders, limit, |last: &Order| format!("/orders?{user}after={}", last.id)))
+    Ok(listed(operations::list_orders(&pool, query).await?, query.user_id))
 }
 
 /// An order.
@@ -47,10 +43,7 @@ pub async fn list_orders(
             headers(("ETag" = String, description = "The order's version."))),
         NotModified, NotFound, Internal, Unavailable))]
 pub async fn get_order(State(pool): State<Pool>, Path(id): Path<OrderId>) -> Result<Response, ApiError> {
-    let order = pool.run(move |conn| Box::pin(order::find(conn, id))).await?;
-    let order = Order::from(order.ok_or(ApiError::NotFound("order"))?);
-    // An order changes with its version only.
-    Ok(([(header::ETAG, format!("\"{}\"", order.version))], axum::Json(order)).into_response())
+    Ok(with_etag(operations::find_order(&pool, id).await?))
 }
 
 /// The order that a request led to, once it is terminal.
@@ -64,11 +57,26 @@ pub async fn get_order_request(
     State(pool): State<Pool>,
     Path(request): Path<RequestId>,
 ) -> Result<Response, ApiError> {
-    let order = pool.run(move |conn| Box::pin(order::find_by_request(conn, request))).await?;
-    Ok(match order.filter(|order| order.settlement().is_some()) {
-        Some(order) => axum::Json(Order::from(order)).into_response(),
+    Ok(settled_by_request(operations::find_settled(&pool, request).await?, request))
+}
+
+/// 200 with a page of orders: `user`'s, or everybody's.
+pub fn listed(page: Page<Order>, user: Option<UserId>) -> Response {
+    let user = user.map(|user| format!("userId={user}&")).unwrap_or_default();
+    page.respond(|last| format!("/orders?{user}after={}", last.id))
+}
+
+/// 200 with the order. It changes with its version only.
+pub fn with_etag(order: Order) -> Response {
+    ([(header::ETAG, format!("\"{}\"", order.version))], axum::Json(order)).into_response()
+}
+
+/// 200 with the order that `request` led to; 202 while it is not known.
+pub fn settled_by_request(order: Option<Order>, request: RequestId) -> Response {
+    match order {
+        Some(order) => axum::Json(order).into_response(),
         None => not_known_yet(request),
-    })
+    }
 }
 
 /// 201 for a paid order; a problem that carries the order's id for a rejected one.

@@ -71,20 +71,36 @@ impl PageLimit {
     }
 }
 
-/// A page of what was [looked up](PageLimit::to_look_up). `next` is the address of the page behind its last entry, but for the
-/// limit.
-pub(crate) fn page<T: Serialize>(
-    mut entries: Vec<T>,
-    limit: PageLimit,
-    next: impl FnOnce(&T) -> String,
-) -> Response {
-    let more = entries.len() > usize::from(limit.0);
-    entries.truncate(limit.0.into());
-    match entries.last() {
-        Some(last) if more => {
-            let link = format!("<{}&limit={}>; rel=\"next\"", next(last), limit.0);
-            ([(header::LINK, link)], axum::Json(entries)).into_response()
+/// Some entries of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// Oldest first.
+    pub entries: Vec<T>,
+    /// Entries that it could have.
+    pub limit: PageLimit,
+    /// There are others behind the last one.
+    pub has_next: bool,
+}
+
+impl<T> Page<T> {
+    /// The page of what was [looked up](PageLimit::to_look_up).
+    pub(crate) fn of<E: Into<T>>(mut found: Vec<E>, limit: PageLimit) -> Self {
+        let has_next = found.len() > usize::from(limit.0);
+        found.truncate(limit.0.into());
+        Self { entries: found.into_iter().map(E::into).collect(), limit, has_next }
+    }
+}
+
+impl<T: Serialize> Page<T> {
+    /// The page as an answer. `next` is the address of the page behind its last entry, but for the limit.
+    pub fn respond(self, next: impl FnOnce(&T) -> String) -> Response {
+        let Self { entries, limit, has_next } = self;
+        match entries.last() {
+            Some(last) if has_next => {
+                let link = format!("<{}&limit={}>; rel=\"next\"", next(last), limit.0);
+                ([(header::LINK, link)], axum::Json(entries)).into_response()
+            }
+            _ => axum::Json(entries).into_response(),
         }
-        _ => axum::Json(entries).into_response(),
     }
 }

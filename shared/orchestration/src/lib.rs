@@ -15,7 +15,7 @@ pub use recovery::recover_until;
 pub use settings::RecoverySettings;
 use sqlx::migrate::Migrator;
 pub use unfinished::Unfinished;
-pub use waiting::{Asked, known_outcome, outcome, settled_before};
+pub use waiting::{Asked, known_order, outcome, settled_before};
 
 /// The table of unfinished orders, for the schema of the order service.
 pub fn migrations() -> Migrator {

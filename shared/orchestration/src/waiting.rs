@@ -49,25 +49,25 @@ pub async fn settled_before(pool: &Pool, answer_by: Instant, request: RequestId)
     }
 }
 
-/// The answer to a repeat while billing is away: the outcome needs nobody but the order service, once there is one. `None` if the
-/// request is no repeat.
+/// The order of a repeat while billing is away: its outcome needs nobody but the order service, once there is one. Waits for it until
+/// `answer_by`, unless the client does not want to. `None` if the request is no repeat.
 ///
 /// # Errors
 /// When the key came with another order before, or the database is away.
-pub async fn known_outcome(
+pub async fn known_order(
     pool: &Pool,
     request_id: RequestId,
     request: &CreateOrderRequest,
-    prefer: Prefer,
+    respond_async: bool,
     answer_by: Instant,
-) -> Result<Option<Response>, ApiError> {
+) -> Result<Option<Order>, ApiError> {
     let Some(order) = find_by_request(pool, request_id).await? else { return Ok(None) };
     if order.user_id != request.user_id || order.price != request.price {
         return Err(ApiError::KeyReused);
     }
-    let waits = order.settlement().is_none() && !prefer.respond_async;
+    let waits = order.settlement().is_none() && !respond_async;
     let settled = if waits { settled_before(pool, answer_by, request_id).await } else { None };
-    outcome(&settled.unwrap_or(order), &prefer).map(Some)
+    Ok(Some(settled.unwrap_or(order)))
 }
 
 /// 201 for a paid order; a problem that carries the order's id for a rejected one; 202 for a pending one.

@@ -7,7 +7,7 @@ use api::{ApiError, Prefer};
 use axum::extract::FromRequestParts as _;
 use domain::{Refusal, RequestId, Settlement};
 use http::{Request, StatusCode};
-use orchestration::{Asked, known_outcome, outcome, settled_before};
+use orchestration::{Asked, known_order, outcome, settled_before};
 use store::order::Order;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -42,19 +42,18 @@ async fn an_order_that_is_settled_meanwhile_is_seen_while_the_client_waits() {
 async fn a_repeat_is_told_what_became_of_the_first() {
     let world = World::start().await;
     let order = world.order().await;
-    let wait = prefer("wait=1").await;
-    let known = async |request, asked: &CreateOrderRequest, prefer| {
-        known_outcome(&world.pool, request, asked, prefer, soon()).await
+    let known = async |request, asked: &CreateOrderRequest| {
+        known_order(&world.pool, request, asked, false, soon()).await
     };
     // No repeat; a repeat with another price; one of an order that is pending; one of an order that is paid.
-    assert!(known(RequestId(Uuid::now_v7()), &asked_for(&order), wait).await.unwrap().is_none());
+    assert!(known(RequestId(Uuid::now_v7()), &asked_for(&order)).await.unwrap().is_none());
     let dearer = CreateOrderRequest { price: 91.try_into().unwrap(), ..asked_for(&order) };
-    assert!(matches!(known(order.request_id, &dearer, wait).await, Err(ApiError::KeyReused)));
-    let pending = known(order.request_id, &asked_for(&order), wait).await.unwrap().unwrap();
-    assert_eq!(pending.status(), StatusCode::ACCEPTED);
+    assert!(matches!(known(order.request_id, &dearer).await, Err(ApiError::KeyReused)));
+    let pending = known(order.request_id, &asked_for(&order)).await.unwrap().unwrap();
+    assert_eq!(pending.settlement(), None);
     world.settle(&order, Settlement::Paid).await;
-    let paid = known(order.request_id, &asked_for(&order), wait).await.unwrap().unwrap();
-    assert_eq!(paid.status(), StatusCode::CREATED);
+    let paid = known(order.request_id, &asked_for(&order)).await.unwrap().unwrap();
+    assert_eq!(paid.settlement(), Some(Settlement::Paid));
     world.stop().await;
 }
 
@@ -64,9 +63,8 @@ async fn who_does_not_want_to_wait_is_answered_at_once() {
     let order = world.order().await;
     let began = Instant::now();
     let long = began + Duration::from_secs(30);
-    let at_once = prefer("respond-async").await;
-    let answer = known_outcome(&world.pool, order.request_id, &asked_for(&order), at_once, long).await;
-    assert_eq!(answer.unwrap().unwrap().status(), StatusCode::ACCEPTED);
+    let known = known_order(&world.pool, order.request_id, &asked_for(&order), true, long).await;
+    assert_eq!(known.unwrap().unwrap().settlement(), None);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     world.stop().await;
 }
