@@ -126,5 +126,7 @@ def refusal(refused):
         (found,) = (it for it in status.details if it.Is(info.DESCRIPTOR))
         found.Unpack(info)
         assert info.domain == "arch-homework", info
-        return Refused(error.code().name, info.reason, dict(info.metadata))
+        # There may be more.
+        metadata = {key: value for key, value in info.metadata.items() if key in ("field", "orderId")}
+        return Refused(error.code().name, info.reason, metadata)
     raise AssertionError(f"was not refused: {answer}")
