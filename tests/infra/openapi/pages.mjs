@@ -4,7 +4,7 @@
 //   npm ci && node pages.mjs [DIRECTORY]
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
@@ -34,7 +34,8 @@ for (const style of readdirSync(SPECS).sort()) {
 
 /** By service, HTTP first. A file that does not fit is an error: it would be missing on the page. */
 function documentsOf(style) {
-  const documents = readdirSync(join(SPECS, style)).map((name) => {
+  const names = readdirSync(join(SPECS, style)).filter((name) => !isOfProtos(style, name));
+  const documents = names.map((name) => {
     const [service, kind] = name.split('.');
     if (!(kind in KINDS)) {
       throw new Error(`api-specs/${style}/${name}: neither <service>.openapi.yaml nor <service>.asyncapi.yaml`);
@@ -46,6 +47,15 @@ function documentsOf(style) {
   const kinds = Object.keys(KINDS);
   return documents.sort((a, b) => rank(a) - rank(b) || a.service.localeCompare(b.service)
     || kinds.indexOf(a.kind) - kinds.indexOf(b.kind));
+}
+
+/** Folders of .proto files, how they are checked, and their README: tests/infra/proto/run makes pages of them. */
+function isOfProtos(style, name) {
+  return hasProtos(style) && (['buf.yaml', 'README.md'].includes(name) || statSync(join(SPECS, style, name)).isDirectory());
+}
+
+function hasProtos(style) {
+  return existsSync(join(SPECS, style, 'buf.yaml'));
 }
 
 function writePage(file, page) {
@@ -72,6 +82,7 @@ function overview(style, documents) {
     const description = own[0].content.info.description;
     return `<h2>${service}</h2>\n<p>${escape(description)} Documents: ${links}</p>\n${own.map(table).join('\n')}`;
   });
+  const rpcs = hasProtos(style) ? ' Services talk to each other by <a href="services/index.html">gRPC</a>.' : '';
   return `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">${metaPolicy("default-src 'none'; style-src 'unsafe-inline'")}
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>${style}</title>
@@ -82,7 +93,7 @@ function overview(style, documents) {
   td:first-child { width: 6rem; } td:nth-child(2) { width: 20rem; font-family: monospace; overflow-wrap: anywhere; }
 </style></head><body>
 <h1>${style}</h1>
-<p>What each service offers over HTTP, and what it says and hears. Clients talk to the gateway.</p>
+<p>What each service offers over HTTP, and what it says and hears. Clients talk to the gateway.${rpcs}</p>
 ${sections.join('\n')}
 </body></html>
 `;
