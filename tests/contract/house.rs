@@ -14,22 +14,35 @@ use super::imports::Imports;
 use crate::harness::{Outcome, Suite, workspace_root};
 
 /// Whom each shared crate may depend on: the arrows of the design, which point one way.
-const SHARED: [(&str, &[&str]); 11] = [
+const SHARED: [(&str, &[&str]); 13] = [
     ("database", &[]),
     ("domain", &[]),
     ("mail", &[]),
+    ("rpc-build", &[]),
     ("sandbox", &[]),
     ("telemetry", &[]),
     ("web", &[]),
     ("messaging", &["database"]),
+    ("rpc", &["rpc-build", "web"]),
     ("store", &["database", "domain", "mail"]),
     ("api", &["domain", "store", "web"]),
     ("orchestration", &["api", "domain", "store", "web"]),
     ("service", &["api", "mail", "messaging", "store", "telemetry", "web"]),
 ];
 /// Whom a style may depend on: what is shared, never another style, and nothing that is there for tests.
-const STYLE: &[&str] =
-    &["api", "domain", "mail", "messaging", "orchestration", "service", "store", "telemetry", "web"];
+const STYLE: &[&str] = &[
+    "api",
+    "domain",
+    "mail",
+    "messaging",
+    "orchestration",
+    "rpc",
+    "rpc-build",
+    "service",
+    "store",
+    "telemetry",
+    "web",
+];
 /// What stands on the styles, and on which of these each stands: `tests` needs nothing of `study` but its program.
 const ABOVE: [(&str, &[&str]); 3] = [("lab", &[]), ("study", &["lab"]), ("tests", &["lab"])];
 

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | an answer below 500, or 503 | the peer is there. 503 is a sound answer of one whose own dependency is away |
 //! | 500 | a failure |
-//! | refused, reset, broken off | a failure |
-//! | a time-out | nothing yet: the peer is asked for `/health`, and only if it does not answer that, either, it is a failure |
+//! | refused, reset, broken off | a failure, unless the peer has other instances that are there |
+//! | a time-out | nothing yet: the peer is asked whether it is there, and only if it does not answer that, either, it is a failure |
 //!
-//! A time-out alone does not say whether the peer is away: the route may be a costly one, or the client in a hurry. `/health`
-//! costs nothing and takes no turn behind other requests, so a process that is there answers it.
+//! A time-out alone does not say whether the peer is away: the route may be a costly one, or the client in a hurry. The question
+//! (over HTTP `/health`) costs nothing and takes no turn behind other requests, so a process that is there answers it.
 
 use std::iter::{self, Successors};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -21,6 +21,17 @@ use failsafe::{Config, Instrument, StateMachine};
 const FAILURES: u32 = 5;
 /// ... for the first of these times, growing to the second while the peer stays away.
 const OPEN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+
+/// Names of the metrics that tell what is between a service and its peers. Each has the label `peer`.
+#[derive(Clone, Copy, Debug)]
+pub struct GuardMetrics {
+    /// A counter of attempts after the first.
+    pub retries: &'static str,
+    /// A gauge of the breaker: 0 closed, 1 half open, 2 open.
+    pub breaker_state: &'static str,
+    /// A counter of calls that the open breaker did not let through.
+    pub breaker_rejections: &'static str,
+}
 
 /// How long it stays open, the first time, the second, ...
 type OpenTimes = Successors<Duration, fn(&Duration) -> Option<Duration>>;
@@ -35,10 +46,10 @@ pub(crate) struct Breaker {
 
 impl Breaker {
     /// Closed, for the peer of this name.
-    pub(crate) fn new(peer: &'static str) -> Self {
+    pub(crate) fn new(peer: &'static str, names: GuardMetrics) -> Self {
         let times: OpenTimes = iter::successors(Some(OPEN.0), |&last| Some((last * 2).min(OPEN.1)));
         let policy = failure_policy::consecutive_failures(FAILURES, times);
-        let machine = Config::new().failure_policy(policy).instrument(Shown(peer)).build();
+        let machine = Config::new().failure_policy(policy).instrument(Shown { peer, names }).build();
         Self { machine, suspected: AtomicU32::new(0), asking: AtomicBool::new(false) }
     }
 
@@ -73,22 +84,25 @@ impl Breaker {
 }
 
 /// Shows the breaker's state as a gauge: 0 closed, 1 half open, 2 open.
-struct Shown(&'static str);
+struct Shown {
+    peer: &'static str,
+    names: GuardMetrics,
+}
 
 impl Shown {
     fn show(&self, state: f64, name: &str) {
-        metrics::gauge!("http_client_breaker_state", "peer" => self.0).set(state);
-        tracing::debug!(peer = self.0, state = name, "circuit breaker");
+        metrics::gauge!(self.names.breaker_state, "peer" => self.peer).set(state);
+        tracing::debug!(peer = self.peer, state = name, "circuit breaker");
     }
 }
 
 impl Instrument for Shown {
     fn on_call_rejected(&self) {
-        metrics::counter!("http_client_breaker_rejections_total", "peer" => self.0).increment(1);
+        metrics::counter!(self.names.breaker_rejections, "peer" => self.peer).increment(1);
     }
 
     fn on_open(&self) {
-        tracing::warn!(peer = self.0, "circuit breaker opens");
+        tracing::warn!(peer = self.peer, "circuit breaker opens");
         self.show(2.0, "open");
     }
 

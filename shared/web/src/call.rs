@@ -139,7 +139,8 @@ impl PeerError {
         }
     }
 
-    pub(crate) fn cause(&self) -> &str {
+    /// Why, without the peer's name.
+    pub fn cause(&self) -> &str {
         match self {
             Self::Unreachable { cause, .. } | Self::Unanswered { cause, .. } => cause,
         }

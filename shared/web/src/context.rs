@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Names the request in every log on its way.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Milliseconds that are left for the answer; the receiver gives up in time for the sender to hear of it.
 pub(crate) const DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 
@@ -37,7 +37,7 @@ impl RequestContext {
     }
 
     /// The context of an incoming request, until it is known by when the answer must be out.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub fn of(headers: &HeaderMap) -> Self {
         let mut context = Self::background(DEADLINE);
         if let Some(id) = text(headers, &REQUEST_ID).filter(|id| (1..=128).contains(&id.len())) {
             id.clone_into(&mut context.id);
@@ -73,7 +73,7 @@ impl RequestContext {
     }
 
     /// Time that is left; zero when the deadline has passed.
-    pub(crate) fn remaining(&self) -> Duration {
+    pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 }

@@ -23,7 +23,7 @@ use crate::spans::{self, PROBES};
 use crate::{Problem, RequestContext, body, browsers, etag, health};
 
 /// `routes`, and those that every service has, in the frame. What is outermost comes last.
-pub(crate) fn frame(routes: Router, settings: ServerSettings) -> Router {
+pub fn frame(routes: Router, settings: ServerSettings) -> Router {
     let ServerSettings { listen, checks, metrics, deadline, callers } = settings;
     let checks = Arc::new(checks);
     let within = TimeLimits {

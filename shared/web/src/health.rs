@@ -58,24 +58,37 @@ pub(crate) async fn health() -> Response {
     axum::Json(Health { status: "up", checks: BTreeMap::new() }).into_response()
 }
 
-/// Answers `/ready`: 200, or 503 while something required is away. All are asked at once: together they take no longer than
-/// the slowest, and the answer is out before whoever asks gives up.
+/// Answers `/ready`: 200, or 503 while something required is away.
 pub(crate) async fn ready(checks: Arc<Vec<Check>>) -> Response {
-    let mut asked = JoinSet::new();
-    for check in checks.iter().cloned() {
-        asked.spawn(async move {
-            let answer = tokio::time::timeout(PROBE_TIMEOUT, (check.probe)()).await;
-            let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {PROBE_TIMEOUT:?}")));
-            (check.name, check.required, answer)
-        });
-    }
-    let mut report = Health { status: "up", checks: BTreeMap::new() };
-    for (name, required, answer) in asked.join_all().await {
-        if answer.is_err() && required {
-            report.status = "down";
-        }
-        report.checks.insert(name, answer.err().unwrap_or_else(|| "up".to_owned()));
-    }
-    let status = if report.status == "up" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let report = Health::of(&checks).await;
+    let status = if report.is_up() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(report)).into_response()
+}
+
+impl Health {
+    /// What `checks` say. All are asked at once: together they take no longer than the slowest, and the answer is out before
+    /// whoever asks gives up.
+    pub async fn of(checks: &[Check]) -> Self {
+        let mut asked = JoinSet::new();
+        for check in checks.iter().cloned() {
+            asked.spawn(async move {
+                let answer = tokio::time::timeout(PROBE_TIMEOUT, (check.probe)()).await;
+                let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {PROBE_TIMEOUT:?}")));
+                (check.name, check.required, answer)
+            });
+        }
+        let mut report = Self { status: "up", checks: BTreeMap::new() };
+        for (name, required, answer) in asked.join_all().await {
+            if answer.is_err() && required {
+                report.status = "down";
+            }
+            report.checks.insert(name, answer.err().unwrap_or_else(|| "up".to_owned()));
+        }
+        report
+    }
+
+    /// Whether nothing that is required is away.
+    pub fn is_up(&self) -> bool {
+        self.status == "up"
+    }
 }

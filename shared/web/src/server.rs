@@ -10,7 +10,7 @@ use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,15 +18,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use tower::util::MapResponse;
 
 use crate::frame::frame;
-use crate::settings::ServerSettings;
+use crate::settings::{ListenSettings, ServerSettings};
 
 /// The largest request head, in bytes. Past it the answer is 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long running requests may take to finish at shutdown.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// How long somebody who may be answered without the outcome waits for it then.
 const WAIT_AT_SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -75,28 +76,50 @@ pub fn spawn_worker(
     })
 }
 
-/// Serves `routes` until `shutdown`, then stops accepting and lets running requests finish.
+/// Speaks HTTP/1.1 on connections that were accepted.
 ///
-/// Not `axum::serve`, which bounds neither the connections nor the time and memory that a half-sent request head takes.
+/// Not `axum::serve`, which does not bound the time and memory that a half-sent request head takes.
+pub struct Http {
+    protocol: http1::Builder,
+    service: TowerToHyperService<MapResponse<Router, fn(Response) -> Response>>,
+}
+
+impl Http {
+    /// For `routes` in their [`frame`].
+    pub fn new(framed: Router, listen: &ListenSettings) -> Self {
+        let mut protocol = http1::Builder::new();
+        protocol
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_millis(listen.head_timeout_ms))
+            .max_buf_size(HEAD_BYTES_MAX);
+        let without_length: fn(Response) -> Response = without_length;
+        let service = ServiceExt::<Request<Incoming>>::map_response(framed, without_length);
+        Self { protocol, service: TowerToHyperService::new(service) }
+    }
+
+    /// Serves one connection. Ends with an error when the client hangs up or is too slow, which is the client's affair.
+    pub fn connection(
+        &self,
+        stream: TcpStream,
+    ) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
+        self.protocol.serve_connection(TokioIo::new(stream), self.service.clone())
+    }
+}
+
+/// Serves `routes` until `shutdown`, then stops accepting and lets running requests finish.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
     settings: ServerSettings,
     shutdown: CancellationToken,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(settings.listen.head_timeout_ms))
-        .max_buf_size(HEAD_BYTES_MAX);
     let connections = Arc::new(Semaphore::new(settings.listen.connections_max));
-    let framed = frame(routes, settings);
-    let service =
-        TowerToHyperService::new(ServiceExt::<Request<Incoming>>::map_response(framed, without_length));
+    let listen = settings.listen.clone();
+    let http = Http::new(frame(routes, settings), &listen);
     let running = GracefulShutdown::new();
     while let Some((stream, permit)) = accept(&listener, &connections, &shutdown).await {
-        let connection = running.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let connection = running.watch(http.connection(stream));
         tokio::spawn(async move {
-            // Ends with an error when the client hangs up or is too slow, which is the client's affair.
             let _ = connection.await;
             drop(permit);
         });
@@ -134,8 +157,8 @@ fn without_length(mut response: Response) -> Response {
     response
 }
 
-/// The next connection, once there is room for it; `None` at shutdown.
-async fn accept(
+/// The next connection, once there is room for it among `connections`; `None` at shutdown.
+pub async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
     shutdown: &CancellationToken,

@@ -56,3 +56,19 @@ pub struct ServerSettings {
     /// Who calls it.
     pub callers: Callers,
 }
+
+/// Settings of the calls to other services.
+#[derive(Clone, Debug, Args)]
+pub struct ClientSettings {
+    /// How long a TCP connection to another service may take, in milliseconds.
+    #[arg(long, env = "CONNECT_TIMEOUT_MS", default_value_t = 250)]
+    pub connect_timeout_ms: u64,
+
+    /// How long one attempt to call another service may take, in milliseconds.
+    #[arg(long, env = "CALL_TIMEOUT_MS", default_value_t = 1000)]
+    pub call_timeout_ms: u64,
+
+    /// How many requests to one other service may be under way at the same time. Further ones wait, until their deadline.
+    #[arg(long, env = "OUTSTANDING_MAX", default_value_t = 256)]
+    pub outstanding_max: usize,
+}

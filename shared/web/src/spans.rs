@@ -61,7 +61,7 @@ pub(crate) fn record_request(span: &Span, call: &Call, target: &str, headers: &H
 }
 
 /// Records what came of a call.
-pub(crate) fn record_outcome(span: &Span, outcome: &Result<Answer, PeerError>) {
+pub(crate) fn record_outcome(span: &Span, outcome: Result<&Answer, &PeerError>) {
     let answer = match outcome {
         Ok(answer) => answer,
         Err(error) => return record_error(span, error.kind()),

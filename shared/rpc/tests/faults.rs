@@ -1,0 +1,210 @@
+//! The channel against peers that are no gRPC servers, or no good ones.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod trial;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::SendResponse;
+use http::{HeaderMap, Response};
+use rpc::CallError;
+use tokio::io::AsyncWriteExt as _;
+use trial::raw::framed;
+use trial::{Server, channel_settings, channel_with, client, count, echo, eventually, listen};
+use trial::{TrialServiceClient, rpc_settings};
+use web::PeerError;
+
+/// Answers every call by `answer`, which has the number of the call on its connection.
+async fn answering(answer: impl Fn(SendResponse<Bytes>, usize) + Clone + Send + 'static) -> SocketAddr {
+    let listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                for number in 0.. {
+                    let Some(Ok((_, response))) = connection.accept().await else { return };
+                    answer(response, number);
+                }
+            });
+        }
+    });
+    address
+}
+
+fn head() -> Response<()> {
+    Response::builder().header("content-type", "application/grpc").body(()).unwrap()
+}
+
+fn trailers(status: &str) -> HeaderMap {
+    HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())])
+}
+
+fn is_unanswered(error: &CallError) -> bool {
+    matches!(error, CallError::Peer(PeerError::Unanswered { .. }))
+}
+
+/// Whatever it is, it is no answer, no panic, and no hang.
+#[tokio::test]
+async fn an_answer_that_is_none_leaves_the_outcome_open() {
+    let say = |body: Bytes, status: &'static str| {
+        move |mut response: SendResponse<Bytes>, _| {
+            let mut stream = response.send_response(head(), false).unwrap();
+            stream.send_data(body.clone(), false).unwrap();
+            stream.send_trailers(trailers(status)).unwrap();
+        }
+    };
+    let no_status = |mut response: SendResponse<Bytes>, _| {
+        let mut stream = response.send_response(head(), false).unwrap();
+        stream.send_data(framed(b""), true).unwrap();
+    };
+    let http = |mut response: SendResponse<Bytes>, _| {
+        response.send_response(Response::builder().status(502).body(()).unwrap(), true).unwrap();
+    };
+    let reset = |mut response: SendResponse<Bytes>, _| response.send_reset(Reason::INTERNAL_ERROR);
+    let half = |mut response: SendResponse<Bytes>, _| {
+        let mut stream = response.send_response(head(), false).unwrap();
+        stream.send_data(framed(b"abc").slice(..4), false).unwrap();
+        stream.send_reset(Reason::CANCEL);
+    };
+    let peers = [
+        ("another message", answering(say(framed(b"\xff\xff\xff"), "0")).await),
+        ("half a message", answering(say(framed(b"abc").slice(..6), "0")).await),
+        ("no message", answering(say(Bytes::new(), "0")).await),
+        ("two messages", answering(say([framed(b""), framed(b"")].concat().into(), "0")).await),
+        ("too much", answering(say(framed(&vec![0; 2 * 1024 * 1024]), "0")).await),
+        ("no status", answering(no_status).await),
+        ("an answer of a proxy", answering(http).await),
+        ("a reset", answering(reset).await),
+        ("a reset in the middle", answering(half).await),
+    ];
+    for (what, address) in peers {
+        let error = client(&[address]).count(&count("")).await.unwrap_err();
+        assert!(is_unanswered(&error), "{what}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_nobody_knows_is_a_refusal_and_no_panic() {
+    let address = answering(|mut response: SendResponse<Bytes>, _| {
+        let mut head = head();
+        head.headers_mut().insert("grpc-status", "99".parse().unwrap());
+        head.headers_mut().insert("grpc-status-details-bin", "!!".parse().unwrap());
+        response.send_response(head, true).unwrap();
+    })
+    .await;
+    let error = client(&[address]).count(&count("")).await.unwrap_err();
+    assert_eq!(error.refusal().unwrap().code, rpc::Code::Unknown, "{error}");
+}
+
+/// It was never worked on, so even what must not be repeated goes out again.
+#[tokio::test]
+async fn a_stream_that_is_refused_was_never_sent() {
+    let address = answering(|mut response: SendResponse<Bytes>, number| {
+        if number == 0 {
+            response.send_reset(Reason::REFUSED_STREAM);
+            return;
+        }
+        let mut stream = response.send_response(head(), false).unwrap();
+        stream.send_data(framed(b""), false).unwrap();
+        stream.send_trailers(trailers("0")).unwrap();
+    })
+    .await;
+    let server = Server::start().await;
+    client(&[server.address, address]).count(&count("")).await.unwrap();
+    for _ in 0..3 {
+        let client = client(&[address]);
+        // Its first call on every connection is refused, so this ends; but not as something that may have been done.
+        let error = client.count(&count("")).await.unwrap_err();
+        assert!(matches!(error, CallError::Peer(PeerError::Unreachable { .. })), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_something_else_cannot_be_reached() {
+    let listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            // Until the client hangs up.
+            tokio::spawn(async move { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await });
+        }
+    });
+    let error = client(&[address]).count(&count("")).await.unwrap_err();
+    assert!(matches!(error, CallError::Peer(PeerError::Unreachable { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused_and_a_response_that_is_is_not_taken() {
+    let server = Server::start_with(listen().await, rpc_settings()).await;
+    let mut settings = channel_settings();
+    settings.response_bytes_max = 1000;
+    let client = TrialServiceClient::new(channel_with(&[server.address], settings));
+    let error = client.echo(&echo(&"x".repeat(100_000))).await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!((refusal.code, error.reason()), (rpc::Code::ResourceExhausted, "message-too-large"));
+    assert_eq!(web::Problem::from(refusal).status, 413);
+    let error = client.echo(&echo(&"x".repeat(2_000))).once().await.unwrap_err();
+    assert!(is_unanswered(&error), "{error}");
+}
+
+#[tokio::test]
+async fn a_trace_that_a_stranger_made_long_is_not_passed_on() {
+    use opentelemetry::propagation::TextMapPropagator as _;
+    let long = format!("00-{}-{}-01", "a".repeat(32), "b".repeat(16));
+    let state = format!("k={}", "v".repeat(20_000));
+    let headers =
+        std::collections::HashMap::from([("traceparent".to_owned(), long), ("tracestate".to_owned(), state)]);
+    let propagator = opentelemetry_sdk::propagation::TraceContextPropagator::new();
+    let parent = propagator.extract(&headers);
+    opentelemetry::global::set_text_map_propagator(propagator);
+    let tracers = opentelemetry_sdk::trace::SdkTracerProvider::default();
+    let tracer = opentelemetry::trace::TracerProvider::tracer(&tracers, "test");
+    let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+    let registry = tracing_subscriber::layer::SubscriberExt::with(tracing_subscriber::registry(), layer);
+    let _guard = tracing::subscriber::set_default(registry);
+    let span = tracing::info_span!("request");
+    tracing_opentelemetry::OpenTelemetrySpanExt::set_parent(&span, parent).unwrap();
+    let server = Server::start().await;
+    let call = async { client(&[server.address]).echo(&echo("")).await.unwrap() };
+    tracing::Instrument::instrument(call, span).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_in_the_middle_leaves_the_outcome_open() {
+    let listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            tokio::spawn(async move { drop(connection.accept().await) });
+        }
+    });
+    eventually("a call is taken, and broken off", async || {
+        let error = client(&[address]).count(&count("")).await.unwrap_err();
+        is_unanswered(&error)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thousand_calls_at_once_are_all_answered() {
+    let server = Server::start().await;
+    let client = client(&[server.address]);
+    let message = echo(&"x".repeat(1_000));
+    let calls = (0..1000).map(|_| client.echo(&message).into_future());
+    let answers = futures_util::future::join_all(calls).await;
+    let failed: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let patient = tokio::time::timeout(Duration::from_secs(1), client.echo(&echo("")).into_future());
+    patient.await.unwrap().unwrap();
+}
