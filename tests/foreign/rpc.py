@@ -48,15 +48,41 @@ def eventually(condition):
     return found
 
 
-def create_user(deposited_minor):
+def register(**other):
     name = uuid.uuid4().hex
-    profile = billing.Profile(email=f"{name}@example.org")
-    request = billing.CreateUserRequest(
-        request_id=new_request(), username=name, password="correct horse", profile=profile
-    )
-    user = call(to_billing.CreateUser, request).user_id
-    deposit = billing.DepositRequest(request_id=new_request(), user_id=user, amount_minor=deposited_minor)
-    assert call(to_billing.Deposit, deposit).balance_minor == deposited_minor
+    profile = billing.Profile(email=other.pop("email", f"{name}@example.org"))
+    request = {"request_id": new_request(), "username": name, "password": "correct horse", "profile": profile} | other
+    request = billing.CreateUserRequest(**request)
+    return call(to_billing.CreateUser, request).user_id, request
+
+
+def look_up(user):
+    return call(to_billing.GetUser, billing.GetUserRequest(user_id=user)).user
+
+
+def update(user, **other):
+    request = {"request_id": new_request(), "user_id": user} | other
+    return call(to_billing.UpdateProfile, billing.UpdateProfileRequest(**request)).user
+
+
+def deposit(user, amount_minor, **other):
+    request = {"request_id": new_request(), "user_id": user, "amount_minor": amount_minor} | other
+    return call(to_billing.Deposit, billing.DepositRequest(**request)).balance_minor
+
+
+def withdraw(user, amount_minor, **other):
+    request = {"request_id": new_request(), "user_id": user, "amount_minor": amount_minor} | other
+    return call(to_billing.Withdraw, billing.WithdrawRequest(**request)).balance_minor
+
+
+def send(user, **other):
+    request = {"request_id": new_request(), "user_id": user, "email": "a@example.org", "title": "T", "message": "M"} | other
+    return call(to_notification.SendEmail, notification.SendEmailRequest(**request)).email_id
+
+
+def create_user(deposited_minor):
+    user, request = register()
+    assert deposit(user, deposited_minor) == deposited_minor
     return user, request
 
 
@@ -66,7 +92,7 @@ def place_order(user, price_minor, **more):
 
 
 def balance_of(user):
-    return call(to_billing.GetUser, billing.GetUserRequest(user_id=user)).user.balance_minor
+    return look_up(user).balance_minor
 
 
 def orders_of(user):
@@ -97,12 +123,9 @@ def orders_are_placed_and_read():
     found = call(to_billing.GetRequest, billing.GetRequestRequest(request_id=registration.request_id)).request
     assert (found.operation, found.user_id) == (billing.FinishedRequest.OPERATION_CREATE_USER, user), found
     assert not call(to_billing.GetRequest, billing.GetRequestRequest(request_id=new_request())).HasField("request")
-    update = billing.UpdateProfileRequest(
-        request_id=new_request(), user_id=user, profile=registration.profile, if_version=1
-    )
-    update.profile.first_name = "Ann"
-    updated = call(to_billing.UpdateProfile, update).user
-    assert updated == call(to_billing.GetUser, billing.GetUserRequest(user_id=user)).user
+    registration.profile.first_name = "Ann"
+    updated = update(user, profile=registration.profile, if_version=1)
+    assert updated == look_up(user)
     assert (updated.version, updated.balance_minor, updated.profile.first_name) == (2, 10, "Ann"), updated
     assert not updated.profile.HasField("phone"), updated
     emails = eventually(lambda: all_sent(user, 2))
@@ -123,37 +146,10 @@ def every_refusal_says_why():
     user, taken = create_user(100)
     key, paid_key = new_request(), new_request()
     paid = place_order(user, 50, request_id=paid_key).paid.order_id
-
-    def register(**other):
-        request = billing.CreateUserRequest(username=uuid.uuid4().hex, password="correct horse", request_id=new_request())
-        request.profile.email = other.pop("email", f"{uuid.uuid4().hex}@example.org")
-        request.MergeFrom(billing.CreateUserRequest(**other))
-        return call(to_billing.CreateUser, request)
-
-    def look_up(user):
-        return call(to_billing.GetUser, billing.GetUserRequest(user_id=user))
-
-    def update(user, email=taken.profile.email, **more):
-        request = {"request_id": new_request(), "user_id": user, "profile": billing.Profile(email=email)} | more
-        return call(to_billing.UpdateProfile, billing.UpdateProfileRequest(**request))
-
-    def deposit(user, amount_minor, request_id=None):
-        request_id = request_id or new_request()
-        request = billing.DepositRequest(request_id=request_id, user_id=user, amount_minor=amount_minor)
-        return call(to_billing.Deposit, request)
-
-    def withdraw(user, amount_minor, **more):
-        request = {"request_id": new_request(), "user_id": user, "amount_minor": amount_minor} | more
-        return call(to_billing.Withdraw, billing.WithdrawRequest(**request))
-
-    def send(**other):
-        request = {"request_id": new_request(), "user_id": user, "email": taken.profile.email, "title": "T", "message": "M"}
-        return call(to_notification.SendEmail, notification.SendEmailRequest(**(request | other)))
-
-    deposit(user, 1, key)
+    deposit(user, 1, request_id=key)
     mail_key = new_request()
-    send(request_id=mail_key)
-    other_user, _ = create_user(1)
+    send(user, request_id=mail_key)
+    other, _ = create_user(1)
     field, any_order, this_order = "field", {"orderId": None}, {"orderId": str(paid)}
     for status, reason, metadata, refused in [
         ("ALREADY_EXISTS", "username-taken", {}, lambda: register(username=taken.username)),
@@ -161,13 +157,13 @@ def every_refusal_says_why():
         ("ABORTED", "idempotency-key-reused", {}, lambda: register(request_id=key)),
         ("INVALID_ARGUMENT", "invalid-request", {field: "request_id"}, lambda: register(request_id="no UUID")),
         ("NOT_FOUND", "not-found", {}, lambda: look_up(UNKNOWN)),
-        ("NOT_FOUND", "not-found", {}, lambda: update(UNKNOWN)),
-        ("ALREADY_EXISTS", "email-taken", {}, lambda: update(other_user)),
-        ("FAILED_PRECONDITION", "version-mismatch", {}, lambda: update(user, if_version=7)),
+        ("NOT_FOUND", "not-found", {}, lambda: update(UNKNOWN, profile=taken.profile)),
+        ("ALREADY_EXISTS", "email-taken", {}, lambda: update(other, profile=taken.profile)),
+        ("FAILED_PRECONDITION", "version-mismatch", {}, lambda: update(user, profile=taken.profile, if_version=7)),
         ("NOT_FOUND", "account-not-found", {}, lambda: deposit(UNKNOWN, 1)),
         ("INVALID_ARGUMENT", "balance-overflow", {field: "amount_minor"}, lambda: deposit(user, 2**53 - 1)),
         ("INVALID_ARGUMENT", "invalid-request", {field: "amount_minor"}, lambda: deposit(user, 0)),
-        ("ABORTED", "idempotency-key-reused", {}, lambda: deposit(user, 2, key)),
+        ("ABORTED", "idempotency-key-reused", {}, lambda: deposit(user, 2, request_id=key)),
         ("NOT_FOUND", "account-not-found", {}, lambda: withdraw(UNKNOWN, 1)),
         ("FAILED_PRECONDITION", "insufficient-funds", {}, lambda: withdraw(user, 1000)),
         ("ALREADY_EXISTS", "order-already-charged", this_order, lambda: withdraw(user, 50, order_id=paid)),
@@ -180,9 +176,9 @@ def every_refusal_says_why():
         ("NOT_FOUND", "not-found", {}, lambda: call(to_order.GetOrder, order.GetOrderRequest(order_id=UNKNOWN))),
         ("INVALID_ARGUMENT", "invalid-request", {field: "limit"},
          lambda: call(to_order.ListOrders, order.ListOrdersRequest(limit=101))),
-        ("ABORTED", "idempotency-key-reused", {}, lambda: send(request_id=mail_key, title="Another")),
-        ("INVALID_ARGUMENT", "invalid-request", {field: "email"}, lambda: send(email="nowhere")),
-        ("RESOURCE_EXHAUSTED", "message-too-large", {}, lambda: send(message="x" * 70_000)),
+        ("ABORTED", "idempotency-key-reused", {}, lambda: send(user, request_id=mail_key, title="Another")),
+        ("INVALID_ARGUMENT", "invalid-request", {field: "email"}, lambda: send(user, email="nowhere")),
+        ("RESOURCE_EXHAUSTED", "message-too-large", {}, lambda: send(user, message="x" * 70_000)),
     ]:
         told = refusal(refused)
         order_id = told.metadata.get("orderId")

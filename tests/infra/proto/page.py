@@ -32,11 +32,12 @@ def cells(change):
 
 
 def verdicts(buf):
-    refusing = [f"{category}: {', '.join(rules)}" for category, rules in buf.items() if rules]
+    refusing = [f"{category} ({', '.join(rules)})" for category, rules in buf.items() if rules]
     passing = [category for category, rules in buf.items() if not rules]
     if not refusing:
         return "passes"
-    return "; ".join(["refused"] * (not passing) + refusing + ([f"{' and '.join(passing)} pass"] if passing else []))
+    refused = f"refused by {', '.join(refusing)}"
+    return f"{refused}; not by {' and '.join(passing)}" if passing else refused
 
 
 def reading(proto):
