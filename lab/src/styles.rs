@@ -4,6 +4,7 @@
 mod event_collab;
 mod event_notifications;
 mod features;
+mod grpc;
 mod restful;
 mod service;
 mod style;
@@ -15,7 +16,7 @@ pub use self::style::{Running, Style};
 pub use self::walk::{Code, Walk};
 
 /// All styles, in the order in which they are shown.
-pub const STYLES: &[Style] = &[restful::STYLE, event_notifications::STYLE, event_collab::STYLE];
+pub const STYLES: &[Style] = &[restful::STYLE, grpc::STYLE, event_notifications::STYLE, event_collab::STYLE];
 
 impl Style {
     /// The style called `name`.

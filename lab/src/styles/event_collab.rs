@@ -13,7 +13,7 @@ pub(super) const STYLE: Style = Style {
     services: Service::USUAL,
     features: Features {
         refuses_orders_while_billing_is_away: false,
-        cost_of_a_paid_order: Counts { http_requests: 0, gets: 0, messages: 4 },
+        cost_of_a_paid_order: Counts { messages: 4, ..Counts::NONE },
         orders_wait_for_billing: false,
         has_replicas: true,
         orchestrates: false,

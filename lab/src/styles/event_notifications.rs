@@ -15,7 +15,7 @@ pub(super) const STYLE: Style = Style {
         refuses_orders_while_billing_is_away: false,
         // The order service asks who orders, billing what the order costs, the gateway and notification how it ended, and
         // notification whom to tell.
-        cost_of_a_paid_order: Counts { http_requests: 5, gets: 5, messages: 4 },
+        cost_of_a_paid_order: Counts { http_requests: 5, gets: 5, messages: 4, ..Counts::NONE },
         orders_wait_for_billing: true,
         has_replicas: false,
         orchestrates: false,

@@ -39,8 +39,15 @@ pub struct Counts {
     pub http_requests: usize,
     /// The ones among them that only read: `GET`.
     pub gets: usize,
+    /// Calls by gRPC between services, repeated ones included. What they are made of in HTTP/2 is not counted beside them.
+    pub rpcs: usize,
     /// Messages sent to a broker. How many consumers read one makes no difference here.
     pub messages: usize,
+}
+
+impl Counts {
+    /// Nobody talks.
+    pub const NONE: Self = Self { http_requests: 0, gets: 0, rpcs: 0, messages: 0 };
 }
 
 /// Crash points by what has just happened.

@@ -15,7 +15,7 @@ pub(super) const STYLE: Style = Style {
     features: Features {
         refuses_orders_while_billing_is_away: true,
         // The gateway passes the order on; the orchestrator asks who orders, withdraws, and hands the email over.
-        cost_of_a_paid_order: Counts { http_requests: 4, gets: 1, messages: 0 },
+        cost_of_a_paid_order: Counts { http_requests: 4, gets: 1, ..Counts::NONE },
         orders_wait_for_billing: false,
         has_replicas: false,
         orchestrates: true,

@@ -52,4 +52,4 @@ async fn deposit() {}
     responses((status = 201, description = "Created and paid.", body = OrderCreated,
             headers(("Location" = String, description = "Where the order can be read."))),
         Accepted, BadRequest, NotFound, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
-async fn create_order() {}
+pub(crate) async fn create_order() {}

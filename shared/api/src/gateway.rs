@@ -174,7 +174,7 @@ async fn call_like(request: Request) -> Result<(Call, Option<IdempotencyKey>), P
     request_body = WithdrawRequest,
     responses((status = 200, description = "What the account holds now.", body = AccountBalance),
         BadRequest, NotFound, PreconditionFailed, TooLarge, KeyReused, Internal, Unavailable))]
-async fn withdraw(
+pub(crate) async fn withdraw(
     State(billing): State<Peer>,
     Path(user): Path<UserId>,
     key: IdempotencyKey,
@@ -189,7 +189,7 @@ async fn withdraw(
     request_body = SendEmailRequest,
     responses((status = 202, description = "Stored, will be sent.", body = EmailAccepted),
         BadRequest, NotFound, TooLarge, KeyReused, Internal, Unavailable))]
-async fn send_email(
+pub(crate) async fn send_email(
     State(notification): State<Peer>,
     Path(user): Path<UserId>,
     key: IdempotencyKey,

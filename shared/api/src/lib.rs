@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod asked;
 pub mod billing;
+pub mod contract;
 mod deliverable;
 pub mod docs;
 mod error;
@@ -24,5 +25,7 @@ pub mod types;
 pub use deliverable::{AddressSettings, Addressed, Deliverable};
 pub use error::ApiError;
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader};
-pub use prefer::{Prefer, PreferHeader, messages_deadline, request_deadline};
+pub use prefer::{
+    LONGEST_DEADLINE, Prefer, PreferHeader, REQUEST_DEADLINE, messages_deadline, request_deadline,
+};
 pub use readiness::database_check;

@@ -65,6 +65,11 @@ impl TryFrom<u16> for PageLimit {
 }
 
 impl PageLimit {
+    /// The number.
+    pub fn entries(self) -> u16 {
+        self.0
+    }
+
     /// How many entries to look up: one more than the page has, to know whether there is a next one.
     pub(crate) fn to_look_up(self) -> i64 {
         i64::from(self.0) + 1

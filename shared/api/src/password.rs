@@ -22,6 +22,13 @@ const HASHED_MIN: Duration = Duration::from_millis(400);
 #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024, examples("correct horse battery staple"))]
 pub struct Password(String);
 
+impl Password {
+    /// The password itself: for billing alone, which hashes it.
+    pub fn for_billing(self) -> String {
+        self.0
+    }
+}
+
 impl TryFrom<String> for Password {
     type Error = &'static str;
 

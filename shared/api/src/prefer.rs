@@ -16,10 +16,13 @@ use crate::types::RequestAccepted;
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 /// The longest wait a client may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long any other request may take as a whole.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a request may take as a whole, if it is no order.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Time to answer after the wait is over.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+/// How long an order may take as a whole: as long as a client may wait, and be answered.
+pub const LONGEST_DEADLINE: Duration = Duration::from_secs(WAIT_MAX.as_secs() + ANSWER_MARGIN.as_secs());
 
 /// For OpenAPI.
 #[derive(IntoParams)]
@@ -42,9 +45,19 @@ pub struct Prefer {
 }
 
 impl Prefer {
+    /// What a caller prefers who says it in another way than by the header; a `wait` above 30 s counts as 30 s.
+    pub fn new(wait: Option<Duration>, respond_async: bool) -> Self {
+        Self { respond_async, wait: wait.map(|wait| wait.min(WAIT_MAX)) }
+    }
+
     /// How long to wait for the outcome.
     pub fn wait(&self) -> Duration {
         self.wait.unwrap_or(WAIT_DEFAULT)
+    }
+
+    /// How long a request that waits so may take as a whole.
+    pub fn deadline(&self) -> Duration {
+        self.wait() + ANSWER_MARGIN
     }
 
     /// What of it an answer without the outcome has heeded: nothing where the client prefers nothing.
@@ -56,19 +69,19 @@ impl Prefer {
     }
 
     fn parse(headers: &HeaderMap) -> Self {
-        let mut prefer = Self { respond_async: false, wait: None };
+        let (mut wait, mut respond_async) = (None, false);
         let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
         for preference in lines.flat_map(|line| line.split(',')) {
             // Parameters after `;` refine a preference; these have none.
             let preference = preference.split(';').next().unwrap_or_default();
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"').parse()) {
-                ("respond-async", _) => prefer.respond_async = true,
-                ("wait", Ok(seconds)) => prefer.wait = Some(Duration::from_secs(seconds).min(WAIT_MAX)),
+                ("respond-async", _) => respond_async = true,
+                ("wait", Ok(seconds)) => wait = Some(Duration::from_secs(seconds)),
                 _ => {}
             }
         }
-        prefer
+        Self::new(wait, respond_async)
     }
 }
 
@@ -83,7 +96,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Prefer {
 /// How long a request may take as a whole: 3 s, but an order as long as its client waits.
 pub fn request_deadline(request: &Request) -> Duration {
     if request.method() == Method::POST && request.uri().path() == "/orders" {
-        Prefer::parse(request.headers()).wait() + ANSWER_MARGIN
+        Prefer::parse(request.headers()).deadline()
     } else {
         REQUEST_DEADLINE
     }
@@ -94,7 +107,7 @@ pub fn messages_deadline(request: &Request) -> Duration {
     let path = request.uri().path();
     let waits = path == "/billing/user" || path.starts_with("/billing/deposit/");
     if request.method() == Method::POST && waits {
-        Prefer::parse(request.headers()).wait() + ANSWER_MARGIN
+        Prefer::parse(request.headers()).deadline()
     } else {
         request_deadline(request)
     }

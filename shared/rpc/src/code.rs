@@ -66,6 +66,12 @@ impl Code {
         self.row().2
     }
 
+    /// Whether it says only that the callee failed, and nothing of what was done.
+    pub fn is_failure(self) -> bool {
+        use Code::{Cancelled, DataLoss, DeadlineExceeded, Internal, Unavailable, Unknown};
+        matches!(self, Cancelled | DataLoss | DeadlineExceeded | Internal | Unavailable | Unknown)
+    }
+
     pub(crate) fn of(code: tonic::Code) -> Self {
         CODES.iter().find(|row| row.1 == code).map_or(Self::Unknown, |row| row.0)
     }

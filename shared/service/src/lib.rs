@@ -13,6 +13,8 @@ mod failure;
 mod life;
 #[cfg(feature = "messages")]
 mod messages;
+#[cfg(feature = "rpc")]
+mod rpc_server;
 mod workers;
 
 #[cfg(feature = "messages")]

@@ -46,6 +46,39 @@ pub struct Service {
     pool: Option<Pool>,
 }
 
+/// What a server needs, whatever protocol it speaks.
+pub(crate) struct Server {
+    pub(crate) listen: ListenSettings,
+    pub(crate) listener: TcpListener,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What ends after the server has.
+pub(crate) struct Rest {
+    workers: Workers,
+    pool: Option<Pool>,
+    /// Last: it exports what the others have done.
+    telemetry: Telemetry,
+}
+
+impl Rest {
+    /// Stops the workers, and waits for them.
+    ///
+    /// # Errors
+    /// The first failure of a worker.
+    pub(crate) async fn end(self) -> anyhow::Result<()> {
+        let Self { workers, pool, telemetry } = self;
+        let ended = workers.end().await;
+        if let Some(pool) = pool {
+            pool.close();
+        }
+        drop(telemetry);
+        ended
+    }
+}
+
 impl Service {
     /// Starts the service called `name`: logs, traces, metrics, its address, and the signals that stop it.
     ///
@@ -177,18 +210,20 @@ impl Service {
         routes: OpenApiRouter,
         deadline: DeadlineOf,
     ) -> BoxFuture<'static, anyhow::Result<()>> {
-        let Self { telemetry, listen, addresses, listener, shutdown, checks, workers, pool } = self;
-        let metrics = telemetry.metrics();
+        let (addresses, (server, rest)) = (self.addresses, self.split());
+        let Server { listen, listener, shutdown, checks, metrics } = server;
         let server = ServerSettings { listen, checks, metrics, deadline, callers };
         Box::pin(async move {
             let routes = api::docs::served(routes).layer(Extension(addresses));
             web::serve(listener, routes, server, shutdown).await;
-            let ended = workers.end().await;
-            if let Some(pool) = pool {
-                pool.close();
-            }
-            drop(telemetry);
-            ended
+            rest.end().await
         })
+    }
+
+    /// What serves, and what goes on until it has ended.
+    pub(crate) fn split(self) -> (Server, Rest) {
+        let Self { telemetry, listen, listener, shutdown, checks, workers, pool, .. } = self;
+        let metrics = telemetry.metrics();
+        (Server { listen, listener, shutdown, checks, metrics }, Rest { workers, pool, telemetry })
     }
 }
