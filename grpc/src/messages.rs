@@ -25,7 +25,7 @@ pub(crate) use proto::DESCRIPTORS;
 /// A field of a request as what it has to be.
 ///
 /// # Errors
-/// INVALID_ARGUMENT that names the field.
+/// `INVALID_ARGUMENT` that names the field.
 pub(crate) fn parse<V, T>(field: &str, value: V) -> Result<T, Refusal>
 where
     T: TryFrom<V, Error: Display>,

@@ -135,9 +135,12 @@ pub struct CostFigures {
     pub http_requests: (usize, usize),
     /// `GET`s among them.
     pub gets: (usize, usize),
+    /// Calls by gRPC between services.
+    #[serde(default)]
+    pub rpcs: (usize, usize),
     /// Messages sent to the broker.
     pub messages: (usize, usize),
-    /// Bytes of requests, answers and messages, headers included; on average.
+    /// Bytes of requests, answers and messages, headers included; of calls by gRPC everything that HTTP/2 writes. On average.
     pub bytes: f64,
     /// Transactions that write something, of all services together, single statements included: how many transaction ids
     /// PostgreSQL gave out. Absent where the server does not count statements either.
@@ -153,6 +156,9 @@ pub struct ServiceCostFigures {
     pub http_requests: f64,
     /// `GET`s among them.
     pub gets: f64,
+    /// Calls by gRPC that it makes.
+    #[serde(default)]
+    pub rpcs: f64,
     /// Messages that it sends.
     pub messages: f64,
     /// Bytes of what it sends and is answered.
@@ -249,6 +255,9 @@ pub struct IdleFigures {
     pub sql_statements_per_s: BTreeMap<String, f64>,
     /// HTTP requests between services, by the caller.
     pub http_requests_per_s: BTreeMap<String, f64>,
+    /// Calls by gRPC that each service makes.
+    #[serde(default)]
+    pub rpcs_per_s: BTreeMap<String, f64>,
     /// Requests to the broker (fetches, heartbeats, ...), by service.
     pub broker_requests_per_s: BTreeMap<String, f64>,
 }

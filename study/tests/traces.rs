@@ -79,7 +79,7 @@ async fn a_trace_is_whole_when_every_call_has_its_answerer_and_every_span_its_pa
 
     let whole = receiver.whole_trace(trace, |trace| trace.spans.len() == 4, SOON).await.unwrap();
     let cost = whole.cost();
-    assert_eq!(cost.counts, Counts { http_requests: 1, gets: 1, messages: 1 });
+    assert_eq!(cost.counts, Counts { http_requests: 1, gets: 1, rpcs: 0, messages: 1 });
     assert_eq!(cost.bytes, 100 + 20 + 7);
     assert_eq!(whole.spans[2].service, "billing");
     let by_service = whole.cost_by_service();

@@ -10,9 +10,11 @@ use crate::styles::Counts;
 pub struct Cost {
     /// How often.
     pub counts: Counts,
-    /// Bytes of it all: of a request and its answer everything that HTTP/1.1 writes; of a message its key, headers and body,
-    /// once, on its way to the broker.
+    /// Bytes of it all: of a request and its answer everything that HTTP/1.1 writes; of an RPC its two messages; of a message its
+    /// key, headers and body, once, on its way to the broker.
     pub bytes: u64,
+    /// Bytes of RPCs among them. What HTTP/2 writes besides cannot be told call by call: it is counted by connection.
+    pub rpc_bytes: u64,
 }
 
 impl Trace {
@@ -43,6 +45,12 @@ impl Cost {
             self.counts.http_requests += 1;
             self.counts.gets += usize::from(method == "GET");
             self.bytes += bytes("http.request.size") + bytes("http.response.size");
+        }
+        if span.kind == SpanKind::Client && span.text("rpc.system.name").is_some() {
+            self.counts.rpcs += 1;
+            let both = bytes("rpc.request.size") + bytes("rpc.response.size");
+            self.rpc_bytes += both;
+            self.bytes += both;
         }
         if span.kind == SpanKind::Producer && span.text("messaging.system").is_some() {
             self.counts.messages += 1;

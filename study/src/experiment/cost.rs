@@ -1,5 +1,5 @@
-//! What a paid order costs: requests, messages and bytes counted from the traces of a few, SQL statements as the database counts
-//! them meanwhile.
+//! What a paid order costs: requests, calls, messages and bytes counted from the traces of a few, what HTTP/2 writes as the services
+//! count it meanwhile, and SQL statements as the database does.
 //!
 //! On a deployment of its own: what is timed elsewhere must not be slowed down by exporting spans.
 
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use domain::UserId;
 use lab::driving::{Api, Reply, eventually};
+use lab::running::scrape::{self, Metrics};
+use lab::styles::Service;
 use lab::traces::{Cost, Receiver, Trace, TraceId};
 use reqwest::StatusCode;
 use sqlx::{Connection as _, PgConnection};
@@ -45,6 +47,7 @@ pub(crate) async fn measure(stage: Stage, receiver: &Receiver, orders: usize) ->
         stage.api.order(user, 1, &[]).await?;
     }
     let mut violations = stage.rest().await?;
+    let before = scrape::all(&stage.deployment).await?;
     let (traces, sql) = match statements {
         Ok(statements) => {
             let (traces, counted) = count_statements(&statements, &stage, user, orders).await?;
@@ -53,6 +56,7 @@ pub(crate) async fn measure(stage: Stage, receiver: &Receiver, orders: usize) ->
         Err(_) => (place(&stage.api, user, orders).await?, None),
     };
     violations.extend(stage.rest().await?);
+    let on_the_wire = on_the_wire(&before, &scrape::all(&stage.deployment).await?);
     // With this the services export the last of their spans.
     stage.deployment.stop().await?;
     let traces: Vec<Trace> = traces.iter().map(|&id| receiver.trace(id)).collect();
@@ -61,7 +65,12 @@ pub(crate) async fn measure(stage: Stage, receiver: &Receiver, orders: usize) ->
         ensure!(trace.is_whole(), "spans are missing in trace {trace}");
     }
     let last = traces.last().map(spans::of).unwrap_or_default();
-    Ok(Found { cost: sum_up(&traces, sql.as_ref()), trace: last, without_statements, violations })
+    Ok(Found {
+        cost: sum_up(&traces, &on_the_wire, sql.as_ref()),
+        trace: last,
+        without_statements,
+        violations,
+    })
 }
 
 /// Places the orders, and says what each cost the database, apart from what goes on anyway.
@@ -95,7 +104,21 @@ async fn place(api: &Api, user: UserId, orders: usize) -> anyhow::Result<Vec<Tra
     Ok(traces)
 }
 
-fn sum_up(traces: &[Trace], sql: Option<&Counted>) -> CostFigures {
+/// Bytes that each service has written and read meanwhile on the connections by which it calls others with gRPC.
+fn on_the_wire(
+    before: &BTreeMap<Service, Metrics>,
+    after: &BTreeMap<Service, Metrics>,
+) -> BTreeMap<String, f64> {
+    let bytes = |metrics: &Metrics| {
+        metrics.sum("rpc_client_sent_bytes_total") + metrics.sum("rpc_client_received_bytes_total")
+    };
+    let came = after.iter().filter_map(|(service, after)| {
+        Some((service.name().to_owned(), bytes(after) - bytes(before.get(service)?)))
+    });
+    came.collect()
+}
+
+fn sum_up(traces: &[Trace], on_the_wire: &BTreeMap<String, f64>, sql: Option<&Counted>) -> CostFigures {
     let costs: Vec<Cost> = traces.iter().map(Trace::cost).collect();
     let range = |of: fn(&Cost) -> usize| {
         let counts = costs.iter().map(of);
@@ -107,12 +130,16 @@ fn sum_up(traces: &[Trace], sql: Option<&Counted>) -> CostFigures {
         let figures = services.entry(service).or_default();
         figures.http_requests += float(cost.counts.http_requests);
         figures.gets += float(cost.counts.gets);
+        figures.rpcs += float(cost.counts.rpcs);
         figures.messages += float(cost.counts.messages);
-        figures.bytes += bytes(&cost);
+        figures.bytes += without_rpcs(&cost);
+    }
+    for (service, bytes) in on_the_wire.iter().filter(|(_, bytes)| **bytes > 0.0) {
+        services.entry(service.clone()).or_default().bytes += bytes;
     }
     for figures in services.values_mut() {
-        let ServiceCostFigures { http_requests, gets, messages, bytes, .. } = figures;
-        for sum in [http_requests, gets, messages, bytes] {
+        let ServiceCostFigures { http_requests, gets, rpcs, messages, bytes, .. } = figures;
+        for sum in [http_requests, gets, rpcs, messages, bytes] {
             *sum /= orders;
         }
     }
@@ -125,8 +152,9 @@ fn sum_up(traces: &[Trace], sql: Option<&Counted>) -> CostFigures {
         orders: traces.len(),
         http_requests: range(|cost| cost.counts.http_requests),
         gets: range(|cost| cost.counts.gets),
+        rpcs: range(|cost| cost.counts.rpcs),
         messages: range(|cost| cost.counts.messages),
-        bytes: costs.iter().map(bytes).sum::<f64>() / orders,
+        bytes: (costs.iter().map(without_rpcs).sum::<f64>() + on_the_wire.values().sum::<f64>()) / orders,
         writing_transactions: sql.map(|sql| sql.writing),
         services,
     }
@@ -155,6 +183,6 @@ fn float(number: usize) -> f64 {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "an order is no petabyte")]
-fn bytes(cost: &Cost) -> f64 {
-    cost.bytes as f64
+fn without_rpcs(cost: &Cost) -> f64 {
+    (cost.bytes - cost.rpc_bytes) as f64
 }

@@ -1,4 +1,4 @@
-//! What a style costs while nobody wants anything: processor time, SQL statements, HTTP requests, requests to the broker.
+//! What a style costs while nobody wants anything: processor time, SQL statements, requests and calls between services, requests to the broker.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -65,6 +65,7 @@ fn compare(before: &Look, after: &Look) -> IdleFigures {
             .collect(),
         sql_statements_per_s: sql.collect(),
         http_requests_per_s: rate("http_client_request_duration_seconds_count"),
+        rpcs_per_s: rate("rpc_client_call_duration_seconds_count"),
         broker_requests_per_s: rate("messaging_broker_requests_total"),
     }
 }

@@ -108,9 +108,9 @@ impl StyleFigures {
         (!counted.is_empty()).then(|| counted.iter().sum())
     }
 
-    /// Requests and messages between services for one order, at most.
+    /// Requests, calls and messages between services for one order, at most.
     pub(crate) fn interactions(&self) -> usize {
-        self.cost.http_requests.1 + self.cost.messages.1
+        self.cost.http_requests.1 + self.cost.rpcs.1 + self.cost.messages.1
     }
 
     /// Orders that outages did harm to: lost, or charged twice. An email that comes twice is not meant: SMTP cannot exclude it.

@@ -50,6 +50,7 @@ fn cost() -> Vec<Row> {
     vec![
         count("HTTP requests between services [1]", |cost| cost.http_requests),
         count("  GETs among them", |cost| cost.gets),
+        count("RPCs between services [1]", |cost| cost.rpcs),
         count("messages [1]", |cost| cost.messages),
         row("bytes, headers and bodies [1]", |style| Some(thousands(style.cost.bytes))),
         row("SQL statements [1]", |style| {
@@ -133,6 +134,7 @@ fn resources() -> Vec<Row> {
         rate("at idle: CPU, servers included [4]", |idle| &idle.cpu_ms_per_s, " ms"),
         rate("  SQL statements", |idle| &idle.sql_statements_per_s, ""),
         rate("  HTTP requests between services", |idle| &idle.http_requests_per_s, ""),
+        rate("  RPCs between services", |idle| &idle.rpcs_per_s, ""),
         rate("  requests to the broker", |idle| &idle.broker_requests_per_s, ""),
     ]
 }

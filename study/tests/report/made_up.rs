@@ -22,6 +22,7 @@ struct Nature {
     answer_after_terminal_ms: f64,
     http_requests: usize,
     gets: usize,
+    rpcs: usize,
     messages: usize,
     bytes: f64,
     /// Of the limit, at 1, 4, 16, 64 and 256 in flight.
@@ -29,17 +30,30 @@ struct Nature {
     idle_ms_per_s: f64,
 }
 
-const NATURES: [Nature; 3] = [
+const NATURES: [Nature; 4] = [
     Nature {
         name: "restful",
         answer_ms: 7.6,
         answer_after_terminal_ms: 1.9,
         http_requests: 4,
         gets: 1,
+        rpcs: 0,
         messages: 0,
         bytes: 3_420.0,
         ratios: [0.05, 0.19, 0.38, 0.44, 0.42],
         idle_ms_per_s: 2.1,
+    },
+    Nature {
+        name: "grpc",
+        answer_ms: 8.1,
+        answer_after_terminal_ms: 2.0,
+        http_requests: 0,
+        gets: 0,
+        rpcs: 4,
+        messages: 0,
+        bytes: 1_480.0,
+        ratios: [0.05, 0.18, 0.37, 0.45, 0.43],
+        idle_ms_per_s: 2.6,
     },
     Nature {
         name: "event-notifications",
@@ -47,6 +61,7 @@ const NATURES: [Nature; 3] = [
         answer_after_terminal_ms: 4.2,
         http_requests: 5,
         gets: 5,
+        rpcs: 0,
         messages: 4,
         bytes: 6_410.0,
         ratios: [0.02, 0.08, 0.22, 0.36, 0.41],
@@ -58,6 +73,7 @@ const NATURES: [Nature; 3] = [
         answer_after_terminal_ms: 1.6,
         http_requests: 0,
         gets: 0,
+        rpcs: 0,
         messages: 4,
         bytes: 3_870.0,
         ratios: [0.03, 0.13, 0.41, 0.83, 1.12],
@@ -104,6 +120,7 @@ pub fn empty_report() -> Report {
             orders: 0,
             http_requests: (0, 0),
             gets: (0, 0),
+            rpcs: (0, 0),
             messages: (0, 0),
             bytes: 0.0,
             writing_transactions: None,
@@ -200,6 +217,7 @@ fn cost(nature: &Nature) -> CostFigures {
         let cost = ServiceCostFigures {
             http_requests: nature.http_requests as f64 * part,
             gets: nature.gets as f64 * part,
+            rpcs: nature.rpcs as f64 * part,
             messages: nature.messages as f64 / 4.0,
             bytes: nature.bytes * part,
             sql_statements: (name != "gateway")
@@ -212,6 +230,7 @@ fn cost(nature: &Nature) -> CostFigures {
         orders: 20,
         http_requests: (nature.http_requests, nature.http_requests + nature.gets / 5),
         gets: (nature.gets, nature.gets),
+        rpcs: (nature.rpcs, nature.rpcs),
         messages: (nature.messages, nature.messages),
         bytes: nature.bytes,
         writing_transactions: Some(6.0),
@@ -280,6 +299,7 @@ fn idle(nature: &Nature) -> IdleFigures {
         cpu_ms_per_s: figures(&cpu),
         sql_statements_per_s: rate(if events { 12.0 } else { 1.0 }),
         http_requests_per_s: rate(0.0),
+        rpcs_per_s: rate(0.0),
         broker_requests_per_s: if events { rate(9.5) } else { BTreeMap::new() },
     }
 }

@@ -69,6 +69,8 @@ fn work(report: &Report) -> Vec<Row> {
             Better::Less,
         )
         .note("between services"),
+        row(report, "RPCs per order", counted(|it| whole(it.cost.rpcs.1 as u64)), count, Better::Less)
+            .note("between services"),
         row(
             report,
             "Messages per order",

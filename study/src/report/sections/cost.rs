@@ -19,7 +19,7 @@ fn made(report: &Report) -> String {
     let without = without.map_or_else(String::new, |why| format!(" SQL statements were not counted: {why}."));
     format!(
         "Per paid order, from the client's request (not counted) to the email. Requests, messages and bytes are counted from \
-         traces ({} orders, one at a time, in a run of their own with tracing on); SQL statements are \
+         traces ({} orders, one at a time, in a run of their own with tracing on), the bytes of RPCs by their connections; SQL statements are \
          counted by pg_stat_statements, with the work at idle taken off; transactions that write, by the ids that PostgreSQL \
          gave out.{without}",
         list(&orders)
@@ -41,6 +41,7 @@ fn in_all(report: &Report) -> Part {
     let rows = [
         ranged("HTTP requests between services", |style| style.cost.http_requests),
         ranged("GETs among them", |style| style.cost.gets).inner(),
+        ranged("RPCs between services", |style| style.cost.rpcs),
         ranged("Messages", |style| style.cost.messages),
         row(
             report,
@@ -56,10 +57,11 @@ fn in_all(report: &Report) -> Part {
 }
 
 fn by_service(report: &Report) -> Part {
-    let head = ["service", "HTTP requests", "GETs", "messages", "bytes", "SQL statements", "transactions"];
+    let head =
+        ["service", "HTTP requests", "GETs", "RPCs", "messages", "bytes", "SQL statements", "transactions"];
     let rows = report.styles.iter().flat_map(|style| {
         style.cost.services.iter().enumerate().map(move |(place, (service, cost))| {
-            let said = [cost.http_requests, cost.gets, cost.messages, cost.bytes].map(Some);
+            let said = [cost.http_requests, cost.gets, cost.rpcs, cost.messages, cost.bytes].map(Some);
             let asked = [cost.sql_statements, cost.sql_transactions];
             let cell = |it: Option<f64>| it.map_or_else(Cell::none, |figure| Cell::text(count(figure)));
             let cells = said.into_iter().chain(asked).map(cell);

@@ -10,10 +10,11 @@ use crate::report::table::{Better, Cell, Row, Table};
 /// What is counted, who does it, and in which unit.
 type Rate = (&'static str, fn(&IdleFigures) -> &BTreeMap<String, f64>, fn(f64) -> String);
 
-const RATES: [Rate; 4] = [
+const RATES: [Rate; 5] = [
     ("Processor time, ms per second", |idle| &idle.cpu_ms_per_s, short),
     ("SQL statements per second", |idle| &idle.sql_statements_per_s, short),
     ("HTTP requests per second", |idle| &idle.http_requests_per_s, short),
+    ("RPCs per second", |idle| &idle.rpcs_per_s, short),
     ("Requests to the broker per second", |idle| &idle.broker_requests_per_s, short),
 ];
 
