@@ -105,7 +105,7 @@ async fn freezing(to: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<boo
                 let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                    _ = frozen.wait_for(|frozen| *frozen) => std::future::pending().await,
+                    () = async { drop(frozen.wait_for(|frozen| *frozen).await) } => std::future::pending().await,
                 }
             });
         }

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 use tracing::{Instrument as _, Span};
 use web::{Attempt, Guard, GuardMetrics, PeerError, REQUEST_ID, RequestContext, Terms};
 
@@ -27,6 +28,8 @@ const METRICS: GuardMetrics = GuardMetrics {
     breaker_state: "rpc_client_breaker_state",
     breaker_rejections: "rpc_client_breaker_rejections_total",
 };
+/// Where the details of a status are.
+const DETAILS: &str = "grpc-status-details-bin";
 /// How long a peer may take to say that it is there.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 /// A call that was never sent goes to the next connection at once, at most this often.
@@ -53,7 +56,7 @@ impl Client {
     }
 
     /// A channel to the service `name`, whose instances are at `target`. Hold on to it: breaker, bound, budget and connections
-    /// belong to it. Call it in a runtime.
+    /// belong to it. It begins to connect at once in a runtime, and elsewhere with the first call.
     pub fn channel(&self, name: &'static str, target: Target) -> Channel {
         Channel(Arc::new(Inner {
             guard: Guard::new(name, &self.settings.client, METRICS),
@@ -185,10 +188,9 @@ impl Channel {
 
     fn read(&self, reply: Reply) -> Attempt<Answer> {
         // A refusal may come without a body, and then its status stands where the headers are.
-        let status =
-            Status::from_header_map(&reply.trailers).or_else(|| Status::from_header_map(&reply.headers));
-        let Some(status) = status.filter(|_| reply.status == StatusCode::OK && is_grpc(&reply.headers))
-        else {
+        let is_grpc = reply.status == StatusCode::OK && is_grpc(&reply.headers);
+        let status = status_in(reply.trailers).or_else(|| status_in(reply.headers));
+        let Some(status) = status.filter(|_| is_grpc) else {
             return Attempt::Lost(format!("it answered {}, and not as gRPC does", reply.status));
         };
         if status.code() == tonic::Code::Ok {
@@ -204,6 +206,15 @@ impl Channel {
             _ => Attempt::Answered(Err(refusal)),
         }
     }
+}
+
+/// The status that stands in `headers`. The library panics on details that are not Base64, so these are taken out first.
+fn status_in(headers: HeaderMap) -> Option<Status> {
+    let mut headers = MetadataMap::from_headers(headers);
+    if headers.get_bin(DETAILS).is_some_and(|details| details.to_bytes().is_err()) {
+        headers.remove_bin(DETAILS);
+    }
+    Status::from_header_map(headers.as_ref())
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

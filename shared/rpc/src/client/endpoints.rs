@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,7 +22,8 @@ use super::settings::ChannelSettings;
 /// The instances of a service.
 pub(crate) struct Endpoints {
     shared: Arc<Shared>,
-    _found: DropGuard,
+    begun: Once,
+    stop: DropGuard,
 }
 
 struct Shared {
@@ -71,13 +73,21 @@ impl Endpoints {
             changed: Notify::new(),
             find_now: Notify::new(),
         });
-        let (stop, found) = (CancellationToken::new(), Arc::clone(&shared));
-        let stopped = stop.clone();
-        tokio::spawn(async move {
-            tokio::select! { () = found.find_all_the_time() => {}, () = stopped.cancelled() => {} }
-            found.locked().instances.clear();
+        let endpoints = Self { shared, begun: Once::new(), stop: CancellationToken::new().drop_guard() };
+        endpoints.begin();
+        endpoints
+    }
+
+    /// Begins to look for instances; once, and only in a runtime.
+    fn begin(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        self.begun.call_once(|| {
+            let (shared, stop) = (Arc::clone(&self.shared), self.stop.token().clone());
+            runtime.spawn(async move {
+                tokio::select! { () = shared.find_all_the_time() => {}, () = stop.cancelled() => {} }
+                shared.locked().instances.clear();
+            });
         });
-        Self { shared, _found: stop.drop_guard() }
     }
 
     /// A connection for the next call, once there is one.
@@ -85,6 +95,7 @@ impl Endpoints {
     /// # Errors
     /// Why there is none: every instance was tried, or the time is over.
     pub(crate) async fn pick(&self, until: Instant) -> Result<Connection, String> {
+        self.begin();
         let mut tried = false;
         loop {
             let mut changed = pin!(self.shared.changed.notified());
