@@ -157,7 +157,7 @@ async fn an_instance_that_stops_costs_no_call_and_one_that_starts_gets_its_share
     });
     sleep(Duration::from_millis(500)).await;
     one.stopped().await;
-    let one = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings()).await;
+    let one = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings());
     let (calls, failed) = load.await.unwrap();
     assert!(calls > 50 && failed.is_empty(), "{} of {calls}: {:?}", failed.len(), failed.first());
     assert!(one.calls() > 0, "the one that came back gets no calls");
@@ -220,7 +220,7 @@ async fn a_peer_that_is_away_opens_the_breaker_and_one_that_is_back_closes_it() 
         error.to_string().contains("circuit breaker is open")
     })
     .await;
-    let _server = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings()).await;
+    let _server = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings());
     eventually("the breaker closes", async || client.count(&count("")).await.is_ok()).await;
 }
 
@@ -228,10 +228,8 @@ async fn a_peer_that_is_away_opens_the_breaker_and_one_that_is_back_closes_it() 
 #[tokio::test]
 async fn connections_that_age_under_load_fail_no_call() {
     let aging = RpcSettings { connection_age_max_s: 0.03, ..rpc_settings() };
-    let (one, two) = (
-        Server::start_with(listen().await, aging.clone()).await,
-        Server::start_with(listen().await, aging).await,
-    );
+    let (one, two) =
+        (Server::start_with(listen().await, aging.clone()), Server::start_with(listen().await, aging));
     for addresses in [vec![one.address], vec![one.address, two.address]] {
         let client = client(&addresses);
         let (calls, failed) = calls_for(&client, Duration::from_secs(4)).await;

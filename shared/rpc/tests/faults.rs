@@ -144,7 +144,7 @@ async fn a_peer_that_speaks_something_else_cannot_be_reached() {
 
 #[tokio::test]
 async fn a_request_that_is_too_large_is_refused_and_a_response_that_is_is_not_taken() {
-    let server = Server::start_with(listen().await, rpc_settings()).await;
+    let server = Server::start_with(listen().await, rpc_settings());
     let mut settings = channel_settings();
     settings.response_bytes_max = 1000;
     let client = TrialServiceClient::new(channel_with(&[server.address], settings));

@@ -138,7 +138,7 @@ impl Channel {
             };
             spans::record_instance(&Span::current(), connection.address);
             match self.exchange(&connection, method, message, until).await {
-                Ok(Ok(reply)) => return self.read(reply),
+                Ok(Ok(reply)) => return read(reply),
                 Ok(Err(Failure::NeverSent(cause))) => never_sent = cause,
                 Ok(Err(Failure::Lost(cause))) => return self.lost(&connection, cause),
                 Err(_) => return Attempt::TimedOut(format!("no answer within {limit:?}")),
@@ -185,26 +185,26 @@ impl Channel {
             Attempt::Lost(cause)
         }
     }
+}
 
-    fn read(&self, reply: Reply) -> Attempt<Answer> {
-        // A refusal may come without a body, and then its status stands where the headers are.
-        let is_grpc = reply.status == StatusCode::OK && is_grpc(&reply.headers);
-        let status = status_in(reply.trailers).or_else(|| status_in(reply.headers));
-        let Some(status) = status.filter(|_| is_grpc) else {
-            return Attempt::Lost(format!("it answered {}, and not as gRPC does", reply.status));
+fn read(reply: Reply) -> Attempt<Answer> {
+    // A refusal may come without a body, and then its status stands where the headers are.
+    let is_grpc = reply.status == StatusCode::OK && is_grpc(&reply.headers);
+    let status = status_in(reply.trailers).or_else(|| status_in(reply.headers));
+    let Some(status) = status.filter(|_| is_grpc) else {
+        return Attempt::Lost(format!("it answered {}, and not as gRPC does", reply.status));
+    };
+    if status.code() == tonic::Code::Ok {
+        return match unframe(reply.body) {
+            Ok(message) => Attempt::Answered(Ok(message)),
+            Err(wrong) => Attempt::Lost(format!("it answered {wrong}")),
         };
-        if status.code() == tonic::Code::Ok {
-            return match unframe(reply.body) {
-                Ok(message) => Attempt::Answered(Ok(message)),
-                Err(wrong) => Attempt::Lost(format!("it answered {wrong}")),
-            };
-        }
-        let refusal = Refusal::of(&status);
-        match refusal.code {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Attempt::ComeAgain(Err(refusal)),
-            Code::Internal | Code::Unknown | Code::DataLoss => Attempt::Broken(Err(refusal)),
-            _ => Attempt::Answered(Err(refusal)),
-        }
+    }
+    let refusal = Refusal::of(&status);
+    match refusal.code {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Attempt::ComeAgain(Err(refusal)),
+        Code::Internal | Code::Unknown | Code::DataLoss => Attempt::Broken(Err(refusal)),
+        _ => Attempt::Answered(Err(refusal)),
     }
 }
 

@@ -139,12 +139,13 @@ impl Connection {
     ) -> Result<Reply, Failure> {
         let response = self.send(request, message).await.inspect_err(|_| self.retire())?;
         let mut reply = pin!(receive(response, response_bytes_max));
-        let reply = match timeout(SUSPECT_AFTER, &mut reply).await {
+        let soon = timeout(SUSPECT_AFTER, &mut reply).await;
+        if soon.is_err() {
+            self.suspect();
+        }
+        let reply = match soon {
             Ok(reply) => reply,
-            Err(_) => {
-                self.suspect();
-                reply.await
-            }
+            Err(_) => reply.await,
         };
         if matches!(reply, Err(Failure::NeverSent(_))) {
             self.retire();
