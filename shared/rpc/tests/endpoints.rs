@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rpc::{Client, RpcSettings};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use trial::{
@@ -92,57 +93,95 @@ async fn an_instance_that_takes_connections_and_says_nothing_gets_no_call() {
     assert!((1..20).contains(&taken), "it was asked {taken} times, and not with backoff");
 }
 
-/// A proxy that at some time passes on nothing any more, without ending a connection: what a frozen process looks like.
-async fn freezing(to: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<bool>) {
+/// What a proxy does with its connections.
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    PassOn,
+    /// Passes on nothing any more, without ending a connection: what a frozen process looks like.
+    Freeze,
+    /// Ends those that there are, in this round.
+    Cut(u32),
+}
+
+async fn proxy(to: SocketAddr) -> (SocketAddr, watch::Sender<Does>) {
     let listener = listen().await;
     let address = listener.local_addr().unwrap();
-    let (freeze, frozen) = tokio::sync::watch::channel(false);
+    let (tell, told) = watch::channel(Does::PassOn);
     tokio::spawn(async move {
         loop {
             let (mut client, _) = listener.accept().await.unwrap();
-            let mut frozen = frozen.clone();
+            let mut told = told.clone();
+            told.mark_unchanged();
             tokio::spawn(async move {
-                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                let mut server = TcpStream::connect(to).await.unwrap();
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                    () = async { drop(frozen.wait_for(|frozen| *frozen).await) } => std::future::pending().await,
+                    _ = told.changed() => {}
+                }
+                if *told.borrow() == Does::Freeze {
+                    std::future::pending::<()>().await;
                 }
             });
         }
     });
-    (address, freeze)
+    (address, tell)
 }
 
 #[tokio::test]
 async fn an_instance_that_freezes_fails_only_the_calls_that_it_has() {
     let (one, two) = (Server::start().await, Server::start().await);
-    let (address, freeze) = freezing(one.address).await;
+    let (address, tell) = proxy(one.address).await;
     let client = client(&[address, two.address]);
     eventually("the first one is used", async || {
         client.echo(&echo("")).await.unwrap();
         one.calls() > 0
     })
     .await;
-    freeze.send(true).unwrap();
+    tell.send(Does::Freeze).unwrap();
     let (calls, failed) = calls_for(&client, Duration::from_secs(3)).await;
     // Of each caller at most the one that was sent before it was known.
     assert!(calls > 50 && failed.len() <= 4, "{} of {calls}: {failed:?}", failed.len());
 }
 
 #[tokio::test]
-async fn what_may_be_repeated_survives_an_instance_that_freezes() {
+async fn what_may_be_repeated_goes_elsewhere_when_an_instance_freezes() {
     let (one, two) = (Server::start().await, Server::start().await);
-    let (address, freeze) = freezing(one.address).await;
+    let (address, tell) = proxy(one.address).await;
     let client = client(&[address, two.address]);
     eventually("the first one is used", async || {
         client.echo(&echo("")).await.unwrap();
         one.calls() > 0
     })
     .await;
-    freeze.send(true).unwrap();
+    tell.send(Does::Freeze).unwrap();
     for _ in 0..20 {
         client.echo(&echo("")).await.unwrap();
     }
+}
+
+/// Dozens of calls are lost at once, which with one instance would open the breaker.
+#[tokio::test]
+async fn what_may_be_repeated_survives_an_instance_whose_connections_break() {
+    let (one, two) = (Server::start().await, Server::start().await);
+    let (address, tell) = proxy(one.address).await;
+    let client = client(&[address, two.address]);
+    let mut callers = JoinSet::new();
+    for _ in 0..40 {
+        let client = client.clone();
+        callers.spawn(async move {
+            for _ in 0..20 {
+                client.echo(&echo_after(20)).await.map_err(|error| error.to_string())?;
+            }
+            Ok::<_, String>(())
+        });
+    }
+    for round in 0..3 {
+        let before = one.calls();
+        eventually("it has calls again", async || one.calls() > before + 20).await;
+        tell.send(Does::Cut(round)).unwrap();
+    }
+    let failed: Vec<_> = callers.join_all().await.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{}: {:?}", failed.len(), failed.first());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A channel: what between a service and the instances of one of its peers carries calls.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,6 +79,25 @@ struct Inner {
     response_bytes_max: usize,
 }
 
+/// A call.
+struct Asked {
+    method: &'static Method,
+    /// With its prefix.
+    message: Bytes,
+    /// Which instance was asked last. The next attempt goes elsewhere.
+    failed_at: Mutex<Option<SocketAddr>>,
+}
+
+impl Asked {
+    fn failed_at(&self) -> Option<SocketAddr> {
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fails_at(&self, address: SocketAddr) {
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+}
+
 /// A response, or what the callee said instead.
 pub(crate) type Answer = Result<Bytes, Refusal>;
 
@@ -92,7 +112,7 @@ impl Channel {
     /// # Errors
     /// What is wrong, in words.
     pub async fn probe(&self) -> Result<(), String> {
-        self.0.endpoints.pick(Instant::now() + PROBE_MAX).await?.probe().await
+        self.0.endpoints.pick(Instant::now() + PROBE_MAX, None).await?.probe().await
     }
 
     /// Makes a call with a `message` that has its prefix. Ends before the current request's deadline.
@@ -110,34 +130,39 @@ impl Channel {
             Box::pin(async move { channel.probe().await.is_ok() })
         };
         Box::pin(async move {
-            let attempt = |limit| self.attempt(method, &message, limit);
+            let call = Asked { method, message, failed_at: Mutex::new(None) };
+            let attempt = |limit| self.attempt(&call, limit);
             self.0.guard.call(terms, attempt, is_there).await
         })
     }
 
     /// One attempt, as metrics and spans show it.
-    async fn attempt(&self, method: &'static Method, message: &Bytes, limit: Duration) -> Attempt<Answer> {
-        let span = spans::client(method, self.name(), message);
+    async fn attempt(&self, call: &Asked, limit: Duration) -> Attempt<Answer> {
+        let span = spans::client(call.method, self.name(), &call.message);
         let started = Instant::now();
-        let attempt = self.send(method, message, limit).instrument(span.clone()).await;
+        let attempt = self.send(call, limit).instrument(span.clone()).await;
         let status = spans::record_attempt(&span, &attempt);
         metrics::histogram!("rpc_client_call_duration_seconds",
-            "peer" => self.name(), "method" => method.full_name(), "status" => status)
+            "peer" => self.name(), "method" => call.method.full_name(), "status" => status)
         .record(started.elapsed());
         attempt
     }
 
     /// What was never sent goes to another connection at once: that is no second attempt.
-    async fn send(&self, method: &'static Method, message: &Bytes, limit: Duration) -> Attempt<Answer> {
+    async fn send(&self, call: &Asked, limit: Duration) -> Attempt<Answer> {
         let until = Instant::now() + limit;
         let mut never_sent = String::new();
         for _ in 0..CONNECTIONS_MAX {
-            let connection = match self.0.endpoints.pick(until).await {
+            let connection = match self.0.endpoints.pick(until, call.failed_at()).await {
                 Ok(connection) => connection,
                 Err(cause) => return Attempt::Unreachable(cause),
             };
             spans::record_instance(&Span::current(), connection.address);
-            match self.exchange(&connection, method, message, until).await {
+            call.fails_at(connection.address);
+            let left = until.saturating_duration_since(Instant::now());
+            let request = self.request(call.method, Guard::left_for_the_peer(left));
+            let exchange = connection.call(request, call.message.clone(), self.0.response_bytes_max);
+            match timeout_at(until, exchange).await {
                 Ok(Ok(reply)) => return read(reply),
                 Ok(Err(Failure::NeverSent(cause))) => never_sent = cause,
                 Ok(Err(Failure::Lost(cause))) => return self.lost(&connection, cause),
@@ -145,19 +170,6 @@ impl Channel {
             }
         }
         Attempt::Unreachable(never_sent)
-    }
-
-    async fn exchange(
-        &self,
-        connection: &Connection,
-        method: &'static Method,
-        message: &Bytes,
-        until: Instant,
-    ) -> Result<Result<Reply, Failure>, tokio::time::error::Elapsed> {
-        let left = until.saturating_duration_since(Instant::now());
-        let request = self.request(method, Guard::left_for_the_peer(left));
-        let call = connection.call(request, message.clone(), self.0.response_bytes_max);
-        timeout_at(until, call).await
     }
 
     fn request(&self, method: &'static Method, left: Duration) -> Request<()> {

@@ -90,17 +90,21 @@ impl Endpoints {
         });
     }
 
-    /// A connection for the next call, once there is one.
+    /// A connection for the next call, once there is one; to the instance at `avoided` only if there is no other.
     ///
     /// # Errors
     /// Why there is none: every instance was tried, or the time is over.
-    pub(crate) async fn pick(&self, until: Instant) -> Result<Connection, String> {
+    pub(crate) async fn pick(
+        &self,
+        until: Instant,
+        avoided: Option<SocketAddr>,
+    ) -> Result<Connection, String> {
         self.begin();
         let mut tried = false;
         loop {
             let mut changed = pin!(self.shared.changed.notified());
             changed.as_mut().enable();
-            match self.shared.look() {
+            match self.shared.look(avoided) {
                 Found::Connection(connection) => return Ok(connection),
                 Found::Nothing(cause) if tried || !self.shared.try_now() => return Err(cause),
                 Found::Nothing(_) => tried = true,
@@ -122,23 +126,25 @@ impl Endpoints {
 }
 
 impl Shared {
-    /// Round robin. An instance on whose answer somebody has waited for long is asked whether it is there; until it says so,
-    /// others are better.
-    fn look(&self) -> Found {
+    /// Round robin. Others are better than the one at `avoided`, and than an instance on whose answer somebody has waited for long,
+    /// until it says that it is there.
+    fn look(&self, avoided: Option<SocketAddr>) -> Found {
         let known = self.locked();
         let count = known.instances.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (mut suspected, mut pending, mut down) = (None, false, None);
+        let (mut second_choice, mut pending, mut down) = (None, false, None);
         for place in 0..count {
             match known.instances[(turn.wrapping_add(place)) % count].state() {
-                State::Up(connection) if connection.is_suspected() => suspected = Some(connection),
+                State::Up(connection) if connection.is_suspected() || Some(connection.address) == avoided => {
+                    second_choice = Some(connection);
+                }
                 State::Up(connection) => return Found::Connection(connection),
                 State::Dialling => pending = true,
                 State::Down(cause, _) => down = Some(cause),
             }
         }
         let nothing = down.or_else(|| known.unresolved.clone());
-        match (suspected, nothing) {
+        match (second_choice, nothing) {
             (Some(connection), _) => Found::Connection(connection),
             (None, Some(cause)) if !pending => Found::Nothing(cause),
             _ => Found::Pending,
