@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn a_deadline_is_read_in_every_unit_and_nothing_else_is_one() {
         for (text, duration) in [
-            ("2H", Duration::from_secs(7200)),
-            ("3M", Duration::from_secs(180)),
+            ("2H", Duration::from_hours(2)),
+            ("3M", Duration::from_mins(3)),
             ("0S", Duration::ZERO),
             ("99999999m", Duration::from_millis(99_999_999)),
             ("5u", Duration::from_micros(5)),

@@ -83,3 +83,11 @@ async fn nobody_is_there_and_that_is_known_at_once() {
     assert!(matches!(error, CallError::Peer(PeerError::Unreachable { .. })), "{error}");
     assert!(started.elapsed() < Duration::from_millis(200), "{:?}", started.elapsed());
 }
+
+#[test]
+fn a_channel_that_is_made_outside_of_a_runtime_begins_with_its_first_call() {
+    let address = "127.0.0.1:9".parse().unwrap();
+    let away = client(&[address]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { away.echo(&echo("")).once().await.unwrap_err() });
+}

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rpc::{Client, RpcSettings};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use trial::{
@@ -92,57 +93,95 @@ async fn an_instance_that_takes_connections_and_says_nothing_gets_no_call() {
     assert!((1..20).contains(&taken), "it was asked {taken} times, and not with backoff");
 }
 
-/// A proxy that at some time passes on nothing any more, without ending a connection: what a frozen process looks like.
-async fn freezing(to: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<bool>) {
+/// What a proxy does with its connections.
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    PassOn,
+    /// Passes on nothing any more, without ending a connection: what a frozen process looks like.
+    Freeze,
+    /// Ends those that there are, in this round.
+    Cut(u32),
+}
+
+async fn proxy(to: SocketAddr) -> (SocketAddr, watch::Sender<Does>) {
     let listener = listen().await;
     let address = listener.local_addr().unwrap();
-    let (freeze, frozen) = tokio::sync::watch::channel(false);
+    let (tell, told) = watch::channel(Does::PassOn);
     tokio::spawn(async move {
         loop {
             let (mut client, _) = listener.accept().await.unwrap();
-            let mut frozen = frozen.clone();
+            let mut told = told.clone();
+            told.mark_unchanged();
             tokio::spawn(async move {
-                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                let mut server = TcpStream::connect(to).await.unwrap();
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                    _ = frozen.wait_for(|frozen| *frozen) => std::future::pending().await,
+                    _ = told.changed() => {}
+                }
+                if *told.borrow() == Does::Freeze {
+                    std::future::pending::<()>().await;
                 }
             });
         }
     });
-    (address, freeze)
+    (address, tell)
 }
 
 #[tokio::test]
 async fn an_instance_that_freezes_fails_only_the_calls_that_it_has() {
     let (one, two) = (Server::start().await, Server::start().await);
-    let (address, freeze) = freezing(one.address).await;
+    let (address, tell) = proxy(one.address).await;
     let client = client(&[address, two.address]);
     eventually("the first one is used", async || {
         client.echo(&echo("")).await.unwrap();
         one.calls() > 0
     })
     .await;
-    freeze.send(true).unwrap();
+    tell.send(Does::Freeze).unwrap();
     let (calls, failed) = calls_for(&client, Duration::from_secs(3)).await;
     // Of each caller at most the one that was sent before it was known.
     assert!(calls > 50 && failed.len() <= 4, "{} of {calls}: {failed:?}", failed.len());
 }
 
 #[tokio::test]
-async fn what_may_be_repeated_survives_an_instance_that_freezes() {
+async fn what_may_be_repeated_goes_elsewhere_when_an_instance_freezes() {
     let (one, two) = (Server::start().await, Server::start().await);
-    let (address, freeze) = freezing(one.address).await;
+    let (address, tell) = proxy(one.address).await;
     let client = client(&[address, two.address]);
     eventually("the first one is used", async || {
         client.echo(&echo("")).await.unwrap();
         one.calls() > 0
     })
     .await;
-    freeze.send(true).unwrap();
+    tell.send(Does::Freeze).unwrap();
     for _ in 0..20 {
         client.echo(&echo("")).await.unwrap();
     }
+}
+
+/// Dozens of calls are lost at once, which with one instance would open the breaker.
+#[tokio::test]
+async fn what_may_be_repeated_survives_an_instance_whose_connections_break() {
+    let (one, two) = (Server::start().await, Server::start().await);
+    let (address, tell) = proxy(one.address).await;
+    let client = client(&[address, two.address]);
+    let mut callers = JoinSet::new();
+    for _ in 0..40 {
+        let client = client.clone();
+        callers.spawn(async move {
+            for _ in 0..20 {
+                client.echo(&echo_after(20)).await.map_err(|error| error.to_string())?;
+            }
+            Ok::<_, String>(())
+        });
+    }
+    for round in 0..3 {
+        let before = one.calls();
+        eventually("it has calls again", async || one.calls() > before + 20).await;
+        tell.send(Does::Cut(round)).unwrap();
+    }
+    let failed: Vec<_> = callers.join_all().await.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{}: {:?}", failed.len(), failed.first());
 }
 
 #[tokio::test]
@@ -157,7 +196,7 @@ async fn an_instance_that_stops_costs_no_call_and_one_that_starts_gets_its_share
     });
     sleep(Duration::from_millis(500)).await;
     one.stopped().await;
-    let one = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings()).await;
+    let one = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings());
     let (calls, failed) = load.await.unwrap();
     assert!(calls > 50 && failed.is_empty(), "{} of {calls}: {:?}", failed.len(), failed.first());
     assert!(one.calls() > 0, "the one that came back gets no calls");
@@ -220,7 +259,7 @@ async fn a_peer_that_is_away_opens_the_breaker_and_one_that_is_back_closes_it() 
         error.to_string().contains("circuit breaker is open")
     })
     .await;
-    let _server = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings()).await;
+    let _server = Server::start_with(TcpListener::bind(address).await.unwrap(), rpc_settings());
     eventually("the breaker closes", async || client.count(&count("")).await.is_ok()).await;
 }
 
@@ -228,10 +267,8 @@ async fn a_peer_that_is_away_opens_the_breaker_and_one_that_is_back_closes_it() 
 #[tokio::test]
 async fn connections_that_age_under_load_fail_no_call() {
     let aging = RpcSettings { connection_age_max_s: 0.03, ..rpc_settings() };
-    let (one, two) = (
-        Server::start_with(listen().await, aging.clone()).await,
-        Server::start_with(listen().await, aging).await,
-    );
+    let (one, two) =
+        (Server::start_with(listen().await, aging.clone()), Server::start_with(listen().await, aging));
     for addresses in [vec![one.address], vec![one.address, two.address]] {
         let client = client(&addresses);
         let (calls, failed) = calls_for(&client, Duration::from_secs(4)).await;

@@ -144,7 +144,7 @@ async fn a_peer_that_speaks_something_else_cannot_be_reached() {
 
 #[tokio::test]
 async fn a_request_that_is_too_large_is_refused_and_a_response_that_is_is_not_taken() {
-    let server = Server::start_with(listen().await, rpc_settings()).await;
+    let server = Server::start_with(listen().await, rpc_settings());
     let mut settings = channel_settings();
     settings.response_bytes_max = 1000;
     let client = TrialServiceClient::new(channel_with(&[server.address], settings));
@@ -204,7 +204,7 @@ async fn a_thousand_calls_at_once_are_all_answered() {
     let calls = (0..1000).map(|_| client.echo(&message).into_future());
     let answers = futures_util::future::join_all(calls).await;
     let failed: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-    assert!(failed.is_empty(), "{failed:?}");
+    assert!(failed.is_empty(), "{}: {:?}", failed.len(), failed.first());
     let patient = tokio::time::timeout(Duration::from_secs(1), client.echo(&echo("")).into_future());
     patient.await.unwrap().unwrap();
 }

@@ -152,7 +152,7 @@ async fn a_server_that_stops_lets_calls_end_and_takes_no_further_ones() {
 #[tokio::test]
 async fn a_call_that_does_not_end_holds_up_a_stop_no_longer_than_the_bound() {
     let rpc = RpcSettings { drain_ms: 300, ..rpc_settings() };
-    let server = Server::start_with(listen().await, rpc).await;
+    let server = Server::start_with(listen().await, rpc);
     let (raw, _connection) = Raw::connect(server.address).await;
     let endless = raw.send(ECHO, &[], &echo_after(2_900).encode_to_vec()).await;
     raw.call(ECHO, &[], &[]).await.unwrap();
@@ -201,7 +201,7 @@ async fn reflection_lists_all_services_and_only_if_it_is_switched_on() {
     };
     for (reflection, status) in [(true, OK), (false, UNIMPLEMENTED)] {
         let rpc = RpcSettings { reflection, ..rpc_settings() };
-        let server = Server::start_with(listen().await, rpc).await;
+        let server = Server::start_with(listen().await, rpc);
         let (raw, _connection) = Raw::connect(server.address).await;
         for version in ["v1", "v1alpha"] {
             let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");

@@ -76,12 +76,15 @@ pub fn spawn_worker(
     })
 }
 
+/// Routes, whose answers are seen to before they are written.
+type Answering = MapResponse<Router, fn(Response) -> Response>;
+
 /// Speaks HTTP/1.1 on connections that were accepted.
 ///
 /// Not `axum::serve`, which does not bound the time and memory that a half-sent request head takes.
 pub struct Http {
     protocol: http1::Builder,
-    service: TowerToHyperService<MapResponse<Router, fn(Response) -> Response>>,
+    service: TowerToHyperService<Answering>,
 }
 
 impl Http {

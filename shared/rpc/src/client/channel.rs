@@ -1,6 +1,7 @@
 //! A channel: what between a service and the instances of one of its peers carries calls.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 use tracing::{Instrument as _, Span};
 use web::{Attempt, Guard, GuardMetrics, PeerError, REQUEST_ID, RequestContext, Terms};
 
@@ -27,6 +29,8 @@ const METRICS: GuardMetrics = GuardMetrics {
     breaker_state: "rpc_client_breaker_state",
     breaker_rejections: "rpc_client_breaker_rejections_total",
 };
+/// Where the details of a status are.
+const DETAILS: &str = "grpc-status-details-bin";
 /// How long a peer may take to say that it is there.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 /// A call that was never sent goes to the next connection at once, at most this often.
@@ -53,7 +57,7 @@ impl Client {
     }
 
     /// A channel to the service `name`, whose instances are at `target`. Hold on to it: breaker, bound, budget and connections
-    /// belong to it. Call it in a runtime.
+    /// belong to it. It begins to connect at once in a runtime, and elsewhere with the first call.
     pub fn channel(&self, name: &'static str, target: Target) -> Channel {
         Channel(Arc::new(Inner {
             guard: Guard::new(name, &self.settings.client, METRICS),
@@ -75,6 +79,25 @@ struct Inner {
     response_bytes_max: usize,
 }
 
+/// A call.
+struct Asked {
+    method: &'static Method,
+    /// With its prefix.
+    message: Bytes,
+    /// Which instance was asked last. The next attempt goes elsewhere.
+    failed_at: Mutex<Option<SocketAddr>>,
+}
+
+impl Asked {
+    fn failed_at(&self) -> Option<SocketAddr> {
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fails_at(&self, address: SocketAddr) {
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+}
+
 /// A response, or what the callee said instead.
 pub(crate) type Answer = Result<Bytes, Refusal>;
 
@@ -89,7 +112,7 @@ impl Channel {
     /// # Errors
     /// What is wrong, in words.
     pub async fn probe(&self) -> Result<(), String> {
-        self.0.endpoints.pick(Instant::now() + PROBE_MAX).await?.probe().await
+        self.0.endpoints.pick(Instant::now() + PROBE_MAX, None).await?.probe().await
     }
 
     /// Makes a call with a `message` that has its prefix. Ends before the current request's deadline.
@@ -107,54 +130,46 @@ impl Channel {
             Box::pin(async move { channel.probe().await.is_ok() })
         };
         Box::pin(async move {
-            let attempt = |limit| self.attempt(method, &message, limit);
+            let call = Asked { method, message, failed_at: Mutex::new(None) };
+            let attempt = |limit| self.attempt(&call, limit);
             self.0.guard.call(terms, attempt, is_there).await
         })
     }
 
     /// One attempt, as metrics and spans show it.
-    async fn attempt(&self, method: &'static Method, message: &Bytes, limit: Duration) -> Attempt<Answer> {
-        let span = spans::client(method, self.name(), message);
+    async fn attempt(&self, call: &Asked, limit: Duration) -> Attempt<Answer> {
+        let span = spans::client(call.method, self.name(), &call.message);
         let started = Instant::now();
-        let attempt = self.send(method, message, limit).instrument(span.clone()).await;
+        let attempt = self.send(call, limit).instrument(span.clone()).await;
         let status = spans::record_attempt(&span, &attempt);
         metrics::histogram!("rpc_client_call_duration_seconds",
-            "peer" => self.name(), "method" => method.full_name(), "status" => status)
+            "peer" => self.name(), "method" => call.method.full_name(), "status" => status)
         .record(started.elapsed());
         attempt
     }
 
     /// What was never sent goes to another connection at once: that is no second attempt.
-    async fn send(&self, method: &'static Method, message: &Bytes, limit: Duration) -> Attempt<Answer> {
+    async fn send(&self, call: &Asked, limit: Duration) -> Attempt<Answer> {
         let until = Instant::now() + limit;
         let mut never_sent = String::new();
         for _ in 0..CONNECTIONS_MAX {
-            let connection = match self.0.endpoints.pick(until).await {
+            let connection = match self.0.endpoints.pick(until, call.failed_at()).await {
                 Ok(connection) => connection,
                 Err(cause) => return Attempt::Unreachable(cause),
             };
             spans::record_instance(&Span::current(), connection.address);
-            match self.exchange(&connection, method, message, until).await {
-                Ok(Ok(reply)) => return self.read(reply),
+            call.fails_at(connection.address);
+            let left = until.saturating_duration_since(Instant::now());
+            let request = self.request(call.method, Guard::left_for_the_peer(left));
+            let exchange = connection.call(request, call.message.clone(), self.0.response_bytes_max);
+            match timeout_at(until, exchange).await {
+                Ok(Ok(reply)) => return read(reply),
                 Ok(Err(Failure::NeverSent(cause))) => never_sent = cause,
                 Ok(Err(Failure::Lost(cause))) => return self.lost(&connection, cause),
                 Err(_) => return Attempt::TimedOut(format!("no answer within {limit:?}")),
             }
         }
         Attempt::Unreachable(never_sent)
-    }
-
-    async fn exchange(
-        &self,
-        connection: &Connection,
-        method: &'static Method,
-        message: &Bytes,
-        until: Instant,
-    ) -> Result<Result<Reply, Failure>, tokio::time::error::Elapsed> {
-        let left = until.saturating_duration_since(Instant::now());
-        let request = self.request(method, Guard::left_for_the_peer(left));
-        let call = connection.call(request, message.clone(), self.0.response_bytes_max);
-        timeout_at(until, call).await
     }
 
     fn request(&self, method: &'static Method, left: Duration) -> Request<()> {
@@ -182,28 +197,36 @@ impl Channel {
             Attempt::Lost(cause)
         }
     }
+}
 
-    fn read(&self, reply: Reply) -> Attempt<Answer> {
-        // A refusal may come without a body, and then its status stands where the headers are.
-        let status =
-            Status::from_header_map(&reply.trailers).or_else(|| Status::from_header_map(&reply.headers));
-        let Some(status) = status.filter(|_| reply.status == StatusCode::OK && is_grpc(&reply.headers))
-        else {
-            return Attempt::Lost(format!("it answered {}, and not as gRPC does", reply.status));
+fn read(reply: Reply) -> Attempt<Answer> {
+    // A refusal may come without a body, and then its status stands where the headers are.
+    let is_grpc = reply.status == StatusCode::OK && is_grpc(&reply.headers);
+    let status = status_in(reply.trailers).or_else(|| status_in(reply.headers));
+    let Some(status) = status.filter(|_| is_grpc) else {
+        return Attempt::Lost(format!("it answered {}, and not as gRPC does", reply.status));
+    };
+    if status.code() == tonic::Code::Ok {
+        return match unframe(reply.body) {
+            Ok(message) => Attempt::Answered(Ok(message)),
+            Err(wrong) => Attempt::Lost(format!("it answered {wrong}")),
         };
-        if status.code() == tonic::Code::Ok {
-            return match unframe(reply.body) {
-                Ok(message) => Attempt::Answered(Ok(message)),
-                Err(wrong) => Attempt::Lost(format!("it answered {wrong}")),
-            };
-        }
-        let refusal = Refusal::of(&status);
-        match refusal.code {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Attempt::ComeAgain(Err(refusal)),
-            Code::Internal | Code::Unknown | Code::DataLoss => Attempt::Broken(Err(refusal)),
-            _ => Attempt::Answered(Err(refusal)),
-        }
     }
+    let refusal = Refusal::of(&status);
+    match refusal.code {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Attempt::ComeAgain(Err(refusal)),
+        Code::Internal | Code::Unknown | Code::DataLoss => Attempt::Broken(Err(refusal)),
+        _ => Attempt::Answered(Err(refusal)),
+    }
+}
+
+/// The status that stands in `headers`. The library panics on details that are not Base64, so these are taken out first.
+fn status_in(headers: HeaderMap) -> Option<Status> {
+    let mut headers = MetadataMap::from_headers(headers);
+    if headers.get_bin(DETAILS).is_some_and(|details| details.to_bytes().is_err()) {
+        headers.remove_bin(DETAILS);
+    }
+    Status::from_header_map(headers.as_ref())
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -24,6 +24,10 @@ use crate::wire::PREFIX_BYTES;
 
 /// The longest list of headers that is taken from a peer, in bytes.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// How much a peer may send before it was taken: of one answer, and of all on a connection. With the protocol's own 64 KB a few
+/// hundred small answers at once are taken for an attack by `h2`, which then ends the connection and all calls on it.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * WINDOW_BYTES;
 /// How long a peer may take to say that it is there.
 const PONG_MAX: Duration = Duration::from_secs(1);
 /// A call that has waited this long for its answer makes the connection be asked whether the peer is there.
@@ -85,6 +89,8 @@ impl Connection {
         let handshake = h2::client::Builder::new()
             .enable_push(false)
             .max_header_list_size(HEADER_BYTES_MAX)
+            .initial_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .handshake(Counted::new(stream, peer));
         let (send, mut driver) = handshake.await.map_err(|error| error.to_string())?;
         let mut pings = driver.ping_pong().expect("taken once");
@@ -133,12 +139,13 @@ impl Connection {
     ) -> Result<Reply, Failure> {
         let response = self.send(request, message).await.inspect_err(|_| self.retire())?;
         let mut reply = pin!(receive(response, response_bytes_max));
-        let reply = match timeout(SUSPECT_AFTER, &mut reply).await {
+        let soon = timeout(SUSPECT_AFTER, &mut reply).await;
+        if soon.is_err() {
+            self.suspect();
+        }
+        let reply = match soon {
             Ok(reply) => reply,
-            Err(_) => {
-                self.suspect();
-                reply.await
-            }
+            Err(_) => reply.await,
         };
         if matches!(reply, Err(Failure::NeverSent(_))) {
             self.retire();

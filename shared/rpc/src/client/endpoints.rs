@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,7 +22,8 @@ use super::settings::ChannelSettings;
 /// The instances of a service.
 pub(crate) struct Endpoints {
     shared: Arc<Shared>,
-    _found: DropGuard,
+    begun: Once,
+    stop: DropGuard,
 }
 
 struct Shared {
@@ -71,25 +73,38 @@ impl Endpoints {
             changed: Notify::new(),
             find_now: Notify::new(),
         });
-        let (stop, found) = (CancellationToken::new(), Arc::clone(&shared));
-        let stopped = stop.clone();
-        tokio::spawn(async move {
-            tokio::select! { () = found.find_all_the_time() => {}, () = stopped.cancelled() => {} }
-            found.locked().instances.clear();
-        });
-        Self { shared, _found: stop.drop_guard() }
+        let endpoints = Self { shared, begun: Once::new(), stop: CancellationToken::new().drop_guard() };
+        endpoints.begin();
+        endpoints
     }
 
-    /// A connection for the next call, once there is one.
+    /// Begins to look for instances; once, and only in a runtime.
+    fn begin(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        self.begun.call_once(|| {
+            let (shared, stop) = (Arc::clone(&self.shared), self.stop.token().clone());
+            runtime.spawn(async move {
+                tokio::select! { () = shared.find_all_the_time() => {}, () = stop.cancelled() => {} }
+                shared.locked().instances.clear();
+            });
+        });
+    }
+
+    /// A connection for the next call, once there is one; to the instance at `avoided` only if there is no other.
     ///
     /// # Errors
     /// Why there is none: every instance was tried, or the time is over.
-    pub(crate) async fn pick(&self, until: Instant) -> Result<Connection, String> {
+    pub(crate) async fn pick(
+        &self,
+        until: Instant,
+        avoided: Option<SocketAddr>,
+    ) -> Result<Connection, String> {
+        self.begin();
         let mut tried = false;
         loop {
             let mut changed = pin!(self.shared.changed.notified());
             changed.as_mut().enable();
-            match self.shared.look() {
+            match self.shared.look(avoided) {
                 Found::Connection(connection) => return Ok(connection),
                 Found::Nothing(cause) if tried || !self.shared.try_now() => return Err(cause),
                 Found::Nothing(_) => tried = true,
@@ -111,23 +126,25 @@ impl Endpoints {
 }
 
 impl Shared {
-    /// Round robin. An instance on whose answer somebody has waited for long is asked whether it is there; until it says so,
-    /// others are better.
-    fn look(&self) -> Found {
+    /// Round robin. Others are better than the one at `avoided`, and than an instance on whose answer somebody has waited for long,
+    /// until it says that it is there.
+    fn look(&self, avoided: Option<SocketAddr>) -> Found {
         let known = self.locked();
         let count = known.instances.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (mut suspected, mut pending, mut down) = (None, false, None);
+        let (mut second_choice, mut pending, mut down) = (None, false, None);
         for place in 0..count {
             match known.instances[(turn.wrapping_add(place)) % count].state() {
-                State::Up(connection) if connection.is_suspected() => suspected = Some(connection),
+                State::Up(connection) if connection.is_suspected() || Some(connection.address) == avoided => {
+                    second_choice = Some(connection);
+                }
                 State::Up(connection) => return Found::Connection(connection),
                 State::Dialling => pending = true,
                 State::Down(cause, _) => down = Some(cause),
             }
         }
         let nothing = down.or_else(|| known.unresolved.clone());
-        match (suspected, nothing) {
+        match (second_choice, nothing) {
             (Some(connection), _) => Found::Connection(connection),
             (None, Some(cause)) if !pending => Found::Nothing(cause),
             _ => Found::Pending,

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::refusal::Refusal;
 
-/// A body that ends with DEADLINE_EXCEEDED if it has not ended by itself before.
+/// A body that ends with `DEADLINE_EXCEEDED` if it has not ended by itself before.
 pub(crate) struct Until {
     body: tonic::body::Body,
     deadline: Pin<Box<Sleep>>,

@@ -1,8 +1,8 @@
 //! `grpc.health.v1`: what `/ready` says, for who asks over gRPC.
 //!
-//! The server as a whole (`""`) and each of its services are SERVING while nothing that they require is away, and NOT_SERVING from
-//! the moment at which the server begins to stop: so whoever asks learns of the drain, under whichever name. `liveness` is SERVING
-//! as long as anybody answers.
+//! The server as a whole (`""`) and each of its services are `SERVING` while nothing that they require is away, and `NOT_SERVING`
+//! from the moment at which the server begins to stop: so whoever asks learns of the drain, under whichever name. `liveness` is
+//! `SERVING` as long as anybody answers.
 
 use std::pin::Pin;
 use std::sync::Arc;

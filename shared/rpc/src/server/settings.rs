@@ -16,7 +16,7 @@ pub struct RpcSettings {
     #[arg(long, env = "STREAMS_MAX", default_value_t = 256)]
     pub streams_max: u32,
 
-    /// The largest request, in bytes. A larger one is refused with RESOURCE_EXHAUSTED.
+    /// The largest request, in bytes. A larger one is refused.
     #[arg(long, env = "REQUEST_BYTES_MAX", default_value_t = BODY_BYTES_MAX)]
     pub request_bytes_max: usize,
 

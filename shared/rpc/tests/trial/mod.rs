@@ -61,10 +61,10 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Self {
-        Self::start_with(listen().await, rpc_settings()).await
+        Self::start_with(listen().await, rpc_settings())
     }
 
-    pub async fn start_with(listener: TcpListener, rpc: RpcSettings) -> Self {
+    pub fn start_with(listener: TcpListener, rpc: RpcSettings) -> Self {
         let (address, trial, shutdown) =
             (listener.local_addr().unwrap(), Trial::default(), CancellationToken::new());
         let settings = server_settings(address, rpc);

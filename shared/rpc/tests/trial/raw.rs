@@ -7,6 +7,9 @@ use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::SOON;
 
 /// A connection.
 #[derive(Clone)]
@@ -45,7 +48,17 @@ impl Raw {
         response
     }
 
+    /// Makes a call, and takes the answer to its end.
     pub async fn call(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        message: &[u8],
+    ) -> Result<Reply, h2::Error> {
+        timeout(SOON, self.answered(path, headers, message)).await.expect("an answer that ends")
+    }
+
+    async fn answered(
         &self,
         path: &str,
         headers: &[(&str, &str)],

@@ -1,0 +1,150 @@
+//! What calls leave in traces and metrics, held against what really travelled.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod trial;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use opentelemetry::Value;
+use opentelemetry::trace::{SpanKind, TracerProvider as _};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use prost::Message as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tracing_subscriber::layer::SubscriberExt as _;
+use trial::{Server, client, count, echo, eventually, listen};
+
+/// Keeps spans as they end.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Kept {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+fn attribute<'a>(span: &'a SpanData, name: &str) -> Option<&'a Value> {
+    span.attributes.iter().find(|it| it.key.as_str() == name).map(|it| &it.value)
+}
+
+#[tokio::test]
+async fn a_call_is_a_span_at_both_ends_of_one_trace() {
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let kept = Kept::default();
+    let tracer = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build().tracer("test");
+    let registry = tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
+    let _guard = tracing::subscriber::set_default(registry);
+    let server = Server::start().await;
+    let client = client(&[server.address]);
+    let request = echo("hello");
+    let answer = client.echo(&request).await.unwrap();
+    client.count(&count("sold-out")).await.unwrap_err();
+    // The probes of the channel leave none.
+    let spans = std::mem::take(&mut *kept.0.lock().unwrap());
+    let of = |kind: SpanKind| spans.iter().filter(move |span| span.span_kind == kind).collect::<Vec<_>>();
+    let (clients, servers) = (of(SpanKind::Client), of(SpanKind::Server));
+    assert_eq!((clients.len(), servers.len()), (2, 2), "{spans:#?}");
+    for (client, server) in clients.iter().zip(&servers) {
+        assert_eq!(client.span_context.trace_id(), server.span_context.trace_id());
+        assert_eq!(server.parent_span_id, client.span_context.span_id());
+    }
+    let (request_bytes, response_bytes) = (request.encoded_len(), answer.encoded_len());
+    for span in [clients[0], servers[0]] {
+        assert_eq!(span.name, "trial.v1.TrialService/Echo");
+        for (name, value) in [
+            ("rpc.system.name", Value::String("grpc".into())),
+            ("rpc.method", Value::String("trial.v1.TrialService/Echo".into())),
+            ("rpc.response.status_code", Value::String("OK".into())),
+            ("rpc.request.size", Value::I64(request_bytes.try_into().unwrap())),
+            ("rpc.response.size", Value::I64(response_bytes.try_into().unwrap())),
+        ] {
+            assert_eq!(attribute(span, name), Some(&value), "{name} of {:?}", span.span_kind);
+        }
+    }
+    assert_eq!(attribute(clients[0], "server.port"), Some(&Value::I64(server.address.port().into())));
+    // For its client a refusal is an error; the server did what it should.
+    let refused = Value::String("FAILED_PRECONDITION".into());
+    assert_eq!(attribute(clients[1], "error.type"), Some(&refused));
+    assert_eq!(attribute(servers[1], "rpc.response.status_code"), Some(&refused));
+    assert_eq!(attribute(servers[1], "error.type"), None);
+}
+
+/// Counters by their names.
+#[derive(Clone, Default)]
+struct Counters(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
+
+impl Counters {
+    fn of(&self, name: &str) -> Arc<AtomicU64> {
+        Arc::clone(self.0.lock().unwrap().entry(name.to_owned()).or_default())
+    }
+}
+
+impl Recorder for Counters {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.of(key.name()))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// Passes one connection on, and counts the bytes that go to `to`, and that come from it.
+async fn counting(to: SocketAddr) -> (SocketAddr, [Arc<AtomicU64>; 2]) {
+    let listener = listen().await;
+    let (address, counts) = (listener.local_addr().unwrap(), [Arc::default(), Arc::default()]);
+    let [there, back] = counts.clone();
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let (client, server) = (client.into_split(), TcpStream::connect(to).await.unwrap().into_split());
+        tokio::join!(pass_on(client.0, server.1, there), pass_on(server.0, client.1, back));
+    });
+    (address, counts)
+}
+
+async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, count: Arc<AtomicU64>) {
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        to.write_all(&buffer[..read]).await.unwrap();
+        count.fetch_add(read as u64, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_connection_are_counted_to_the_last_one() {
+    let counters = Counters::default();
+    let _guard = metrics::set_default_local_recorder(&counters);
+    let server = Server::start().await;
+    let (address, passed) = counting(server.address).await;
+    let client = client(&[address]);
+    for length in [1, 100, 10_000] {
+        client.echo(&echo(&"x".repeat(length))).await.unwrap();
+    }
+    let counted = ["rpc_client_sent_bytes_total", "rpc_client_received_bytes_total"];
+    let counted = counted.map(|name| counters.of(name));
+    let both =
+        || passed.iter().zip(&counted).map(|(it, other)| [it, other].map(|it| it.load(Ordering::SeqCst)));
+    // Until what was sent last has been passed on.
+    eventually("the same bytes", async || {
+        both().all(|[passed, counted]| passed == counted && counted > 10_100)
+    })
+    .await;
+}
