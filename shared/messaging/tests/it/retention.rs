@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::consumer::metrics;
 use crate::notebook::{Answers, Fault, Orders};
@@ -203,7 +204,7 @@ async fn what_a_gateway_that_stood_still_did_not_read_is_counted_and_it_reads_on
     let outcomes: Arc<Outcomes<Answers>> = Outcomes::new();
     // Of its own, so that it can be stopped.
     let gateway = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    gateway.spawn(Arc::clone(&outcomes).read(world.settings.clone(), Default::default()));
+    gateway.spawn(Arc::clone(&outcomes).read(world.settings.clone(), CancellationToken::new()));
     eventually("it reads", async || outcomes.is_reading()).await;
     let metadata = envelope("Answered");
     let mut waiting = outcomes.wait_for(metadata.correlation_id);
