@@ -66,7 +66,7 @@ impl Handler for Replica {
         }
         apply(tx, users.values()).await?;
         if self.emails.is_some() {
-            parked::release(tx, Some(users.keys().map(|user| user.0).collect())).await?;
+            parked::release(tx, users.keys().copied()).await?;
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ pub(crate) async fn rebuild(settings: Settings) -> anyhow::Result<()> {
     }
     apply(&mut tx, users.values()).await?;
     if settings.owner == Owner::Notification {
-        parked::release(&mut tx, None).await?;
+        parked::release(&mut tx, users.keys().copied()).await?;
     }
     tx.commit().await.context("replacing the replica")?;
     tracing::info!(owner = ?settings.owner, removed, users = users.len(), "the replica is rebuilt");

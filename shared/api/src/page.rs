@@ -109,3 +109,37 @@ impl<T: Serialize> Page<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_page_has_1_to_100_entries_and_20_if_nothing_is_said() {
+        let look_up = |limit: Value| serde_json::from_value(limit).map(PageLimit::to_look_up);
+        assert_eq!([1, 100].map(|limit| look_up(json!(limit)).unwrap()), [2, 101]);
+        for limit in [json!(0), json!(101), json!(-1)] {
+            assert!(look_up(limit.clone()).is_err(), "{limit}");
+        }
+        let query: EmailsQuery = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(query.limit.to_look_up(), 21);
+    }
+
+    #[tokio::test]
+    async fn a_page_names_the_next_one_only_if_there_is_more() {
+        let limit = PageLimit::try_from(2).unwrap();
+        for (found, shown, link) in [
+            (vec![], json!([]), None),
+            (vec![3, 4], json!([3, 4]), None),
+            (vec![3, 4, 5], json!([3, 4]), Some("</list?after=4&limit=2>; rel=\"next\"")),
+        ] {
+            let answer = page(found, limit, |last| format!("/list?after={last}"));
+            let named = answer.headers().get(header::LINK).map(|link| link.to_str().unwrap().to_owned());
+            assert_eq!(named.as_deref(), link);
+            let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
+            assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), shown);
+        }
+    }
+}

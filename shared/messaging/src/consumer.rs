@@ -17,14 +17,14 @@ use futures_util::future::BoxFuture;
 use rdkafka::Message as _;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Process, Processor, Received};
-use crate::client::{Context, drop_blocking};
+use crate::client::{Context, drop_blocking, note};
 use crate::dead_letter::DeadLetters;
 use crate::handler::Handler;
 use crate::inbox;
@@ -94,7 +94,7 @@ impl Consumer {
                 () = shutdown.cancelled() => return Ok(()),
             };
             let messages = match first {
-                Ok(first) => self.with_what_is_there(first.detach()),
+                Ok(first) => self.with_what_is_there(self.received(&first)),
                 Err(error) => {
                     self.tell(&error);
                     continue;
@@ -124,17 +124,23 @@ impl Consumer {
         }
     }
 
+    /// A message has come just now.
+    fn received(&self, message: &BorrowedMessage<'_>) -> Received {
+        note(&self.kafka, message);
+        Received::now(message.detach())
+    }
+
     /// What is there already, up to a limit, without waiting for more.
-    fn with_what_is_there(&self, first: OwnedMessage) -> Vec<Received> {
-        let body = |message: &OwnedMessage| message.payload().map_or(0, <[u8]>::len);
+    fn with_what_is_there(&self, first: Received) -> Vec<Received> {
+        let body = |message: &Received| message.raw.payload().map_or(0, <[u8]>::len);
         let mut bytes = body(&first);
-        let mut messages = vec![Received::now(first)];
+        let mut messages = vec![first];
         while messages.len() < BATCH_MAX && bytes < BATCH_BYTES {
             match self.kafka.recv().now_or_never() {
                 Some(Ok(message)) => {
-                    let message = message.detach();
+                    let message = self.received(&message);
                     bytes += body(&message);
-                    messages.push(Received::now(message));
+                    messages.push(message);
                 }
                 // An error comes again, or has passed.
                 Some(Err(_)) | None => break,
@@ -208,7 +214,7 @@ impl Consumer {
                 messages.retain(is_ours);
             }
             match timeout_at(until, self.kafka.recv()).await {
-                Ok(Ok(message)) => messages.push(Received::now(message.detach())),
+                Ok(Ok(message)) => messages.push(self.received(&message)),
                 Ok(Err(error)) => tracing::debug!(consumer = self.name, %error, "polling"),
                 Err(_) => return,
             }

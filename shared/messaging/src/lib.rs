@@ -9,6 +9,7 @@
 
 mod arrived;
 pub mod asyncapi;
+mod backlog;
 mod batch;
 mod client;
 mod commands;
@@ -29,6 +30,7 @@ mod renewed;
 mod replay;
 mod requests;
 mod settings;
+mod skipped;
 mod topics;
 mod trace;
 mod window;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::arrived::Arrived;
-use crate::client::{Context, drop_blocking};
+use crate::client::{Context, drop_blocking, note};
 use crate::envelope::Metadata;
 use crate::event::Event;
 use crate::message::{Decoded, Incoming};
@@ -163,7 +163,10 @@ async fn start(
 async fn deliver_from(kafka: &StreamConsumer<Context>, readers: &dyn Readers) -> Infallible {
     loop {
         match kafka.recv().await {
-            Ok(message) => readers.deliver(&message),
+            Ok(message) => {
+                note(kafka, &message);
+                readers.deliver(&message);
+            }
             // It goes on where it was when the brokers are back.
             Err(error) => tracing::debug!(%error, "reading outcomes"),
         }

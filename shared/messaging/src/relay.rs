@@ -7,15 +7,14 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use crate::backlog::{BATCH_BYTES, Row, delete, fetch_oldest, measure_backlog, tell_backlog};
 use crate::client::{Context, drop_blocking};
 use crate::envelope::Metadata;
 use crate::outbox::Outbox;
@@ -26,9 +25,6 @@ use crate::window::Window;
 const POLL: Duration = Duration::from_millis(100);
 /// Messages that are on their way at the same time.
 const BATCH_MAX: usize = 500;
-/// Their keys and bodies together, in bytes; the last may go beyond it. Well below what the producer holds, or it would refuse
-/// the same batch again and again.
-const BATCH_BYTES: i64 = 4 << 20;
 /// How often the holder of the lock makes sure that it still has it while Kafka is slow.
 const LOCK_CHECK: Duration = Duration::from_millis(500);
 /// After this silence the database ends the holder's session, and with it the lock: a machine that vanished, or a process that
@@ -39,8 +35,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How often the backlog is measured.
 const BACKLOG_CHECK: Duration = Duration::from_secs(5);
-/// Most messages that are counted: a backlog of hours must not keep the relay from working it off.
-const BACKLOG_COUNTED: i64 = 100_000;
 /// The wait after an error; doubled up to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long a service that stops goes on publishing what it has said.
@@ -50,24 +44,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 /// Names the lock among the locks of its database; the schema is the other half.
 const LOCK: &str = "select pg_try_advisory_lock(hashtext('outbox'), hashtext(current_schema()))";
-
-/// A message as it is stored.
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: i64,
-    event_id: Uuid,
-    topic: String,
-    key: String,
-    #[sqlx(rename = "type")]
-    kind: String,
-    subject: String,
-    aggregate_version: Option<i64>,
-    correlation_id: Uuid,
-    causation_id: Option<String>,
-    traceparent: Option<String>,
-    payload: String,
-    created_at: DateTime<Utc>,
-}
 
 /// What a look into the outbox led to.
 struct Published {
@@ -218,8 +194,7 @@ impl Outbox {
             kafka.purge(PurgeConfig::default().queue().inflight());
         }
         fail::fail_point!("relay::acked");
-        let delete = sqlx::query("delete from outbox where id = any($1)").bind(&ids[..done]);
-        answer(delete.execute(&mut *conn)).await?;
+        answer(delete(conn, &ids[..done])).await?;
         fail::fail_point!("relay::row_deleted");
         metrics::counter!("messaging_published_total").increment(u64::try_from(done)?);
         outcome.context("Kafka did not take a message")?;
@@ -290,40 +265,4 @@ async fn acknowledged_prefix(
         }
     }
     (all, Ok(()))
-}
-
-/// The oldest messages: a batch of at most `limit`.
-async fn fetch_oldest(conn: &mut PgConnection, limit: i64) -> Result<Vec<Row>, sqlx::Error> {
-    // The length of a stored text is known without reading it, so what does not fit costs nothing.
-    sqlx::query_as(
-        "select id, event_id, topic, key, type, subject, aggregate_version, correlation_id,
-                coalesce(foreign_causation_id, causation_id::text) as causation_id, traceparent, payload, created_at
-         from (select *, sum(bytes) over (order by id) - bytes as bytes_before
-               from (select *, octet_length(key) + octet_length(payload) as bytes
-                     from outbox order by id limit $1) oldest) oldest
-         where bytes_before < $2 order by id",
-    )
-    .bind(limit)
-    .bind(BATCH_BYTES)
-    .fetch_all(conn)
-    .await
-}
-
-/// Tells how much is waiting and since when.
-async fn measure_backlog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let (messages, age_seconds): (i64, f64) = sqlx::query_as(
-        "select (select count(*) from (select from outbox limit $1) counted),
-                coalesce((select extract(epoch from now() - created_at) from outbox order by id limit 1), 0)::float8",
-    )
-    .bind(BACKLOG_COUNTED)
-    .fetch_one(conn)
-    .await?;
-    tell_backlog(messages, age_seconds);
-    Ok(())
-}
-
-fn tell_backlog(messages: i64, age_seconds: f64) {
-    #[allow(clippy::cast_precision_loss, reason = "nobody counts past 2^52 rows")]
-    metrics::gauge!("messaging_outbox_messages").set(messages as f64);
-    metrics::gauge!("messaging_outbox_age_seconds").set(age_seconds);
 }

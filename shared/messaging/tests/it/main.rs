@@ -17,6 +17,7 @@ mod outcomes;
 mod rebalances;
 mod refusals;
 mod replay;
+mod retention;
 mod topics;
 mod wire;
 mod world;

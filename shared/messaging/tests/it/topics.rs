@@ -1,28 +1,12 @@
 //! Creating topics by the admin protocol, which only a real broker speaks.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use messaging::create_topics;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::world::{PARTITIONS, World, eventually, topology};
-
-/// How many partitions each topic of `world` has, by its name without the prefix.
-async fn partitions(world: &World) -> HashMap<String, usize> {
-    let (config, prefix) = (world.wire(), world.settings.kafka_prefix.clone());
-    let ask = move || {
-        let client: BaseConsumer = config.create().unwrap();
-        let metadata = client.fetch_metadata(None, Duration::from_secs(20)).unwrap();
-        let ours = metadata.topics().iter().filter_map(|topic| {
-            Some((topic.name().strip_prefix(&prefix)?.to_owned(), topic.partitions().len()))
-        });
-        ours.collect()
-    };
-    tokio::task::spawn_blocking(ask).await.unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_created_once_with_the_partitions_and_the_retention_that_they_need() {
@@ -30,7 +14,7 @@ async fn topics_are_created_once_with_the_partitions_and_the_retention_that_they
     let all = [("kept", PARTITIONS), ("notes", PARTITIONS), ("answers", PARTITIONS), ("notes.reader.dlt", 1)];
     let expected: HashMap<_, _> =
         all.map(|(name, count)| (name.to_owned(), usize::try_from(count).unwrap())).into();
-    assert_eq!(partitions(&world).await, expected);
+    assert_eq!(world.partitions().await, expected);
     if world.kafka.is_in_memory() {
         return world.stop().await;
     }
@@ -39,7 +23,7 @@ async fn topics_are_created_once_with_the_partitions_and_the_retention_that_they
     let (one, two) =
         tokio::join!(create_topics(&world.settings, &topology), create_topics(&world.settings, &topology));
     assert!(one.unwrap().is_empty() && two.unwrap().is_empty());
-    assert_eq!(partitions(&world).await, expected);
+    assert_eq!(world.partitions().await, expected);
 
     let admin: AdminClient<DefaultClientContext> = world.wire().create().unwrap();
     let week = (7 * 24 * 60 * 60 * 1000).to_string();
@@ -62,7 +46,7 @@ async fn what_exists_otherwise_is_named_and_left_as_it_is() {
     if world.kafka.is_in_memory() {
         return world.stop().await;
     }
-    let before = partitions(&world).await;
+    let before = world.partitions().await;
     let admin: AdminClient<DefaultClientContext> = world.wire().create().unwrap();
     let kept = world.settings.topic("kept");
     let forgets = AlterConfig::new(ResourceSpecifier::Topic(&kept)).set("retention.ms", "60000");
@@ -79,6 +63,6 @@ async fn what_exists_otherwise_is_named_and_left_as_it_is() {
     let named = create_topics(&world.settings, &topology()).await.unwrap();
     let fewer = format!("topic {kept} has {PARTITIONS} partitions, not {}", PARTITIONS + 1);
     assert!(named.contains(&fewer) && named.len() == 4, "{named:?}");
-    assert_eq!(partitions(&world).await, before);
+    assert_eq!(world.partitions().await, before);
     world.stop().await;
 }

@@ -7,7 +7,6 @@ use chrono::Utc;
 use messaging::Metadata;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
 use rdkafka::message::{Headers as _, OwnedHeaders, OwnedMessage};
-use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, Message as _};
@@ -122,13 +121,16 @@ impl World {
         start.await.unwrap()
     }
 
-    /// The partitions of `topic` (its whole name).
-    pub async fn partitions(&self, topic: &str) -> Vec<i32> {
-        let (config, topic) = (self.wire(), topic.to_owned());
+    /// How many partitions each topic of this world has, by its name without the prefix.
+    pub async fn partitions(&self) -> HashMap<String, usize> {
+        let (config, prefix) = (self.wire(), self.settings.kafka_prefix.clone());
         let ask = move || {
             let client: BaseConsumer = config.create().unwrap();
-            let metadata = client.fetch_metadata(Some(&topic), Duration::from_secs(20)).unwrap();
-            metadata.topics()[0].partitions().iter().map(MetadataPartition::id).collect()
+            let metadata = client.fetch_metadata(None, Duration::from_secs(20)).unwrap();
+            let ours = metadata.topics().iter().filter_map(|topic| {
+                Some((topic.name().strip_prefix(&prefix)?.to_owned(), topic.partitions().len()))
+            });
+            ours.collect()
         };
         tokio::task::spawn_blocking(ask).await.unwrap()
     }

@@ -106,10 +106,14 @@ impl World {
         if !self.kafka.create_topics(&topics).unwrap() {
             assert!(messaging::create_topics(&self.settings, topology).await.unwrap().is_empty());
             // Brokers say that a topic is created before all of them know its partitions.
-            for (topic, _) in &topics {
-                eventually("its partitions are known", async || !self.partitions(topic).await.is_empty())
-                    .await;
-            }
+            eventually("the partitions are known", async || {
+                let known = self.partitions().await;
+                topics.iter().all(|(topic, count)| {
+                    let there = topic.strip_prefix(&self.settings.kafka_prefix).and_then(|it| known.get(it));
+                    there.is_some_and(|there| i32::try_from(*there) == Ok(*count))
+                })
+            })
+            .await;
         }
     }
 

@@ -164,6 +164,9 @@ pub async fn withdraw(
 ///
 /// The debit of all withdrawals from an account is one, conditional on the balance covering them all. Where it does not, and for
 /// repeats, they are made one by one.
+///
+/// # Errors
+/// When one of them cannot be decided; nothing of the batch may be committed then.
 pub async fn withdraw_all(
     conn: &mut PgConnection,
     asked: &[(RequestId, Withdrawal)],
@@ -254,6 +257,9 @@ async fn debit_totals(
 }
 
 /// Writes withdrawals, and the balance after each, into the ledger and among the requests.
+///
+/// # Errors
+/// When one of the orders is charged already, or twice here: a violated key would not say which.
 async fn remember(
     conn: &mut PgConnection,
     made: &[((RequestId, Withdrawal), Balance)],
@@ -264,16 +270,20 @@ async fn remember(
     ) -> Vec<T> {
         made.iter().map(|((request, withdrawal), balance)| of(withdrawal, *request, *balance)).collect()
     }
-    sqlx::query(
+    let charged: Option<OrderId> = sqlx::query_scalar(
         "with made as (
              select * from unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
                  as made (request_id, operation, asked, user_id, amount, balance_after, order_id)
          ), entry as (
              insert into ledger (user_id, kind, amount, balance_after, order_id)
              select user_id, 'withdrawal', amount, balance_after, order_id from made
+             on conflict on constraint ledger_order_kind_key do nothing
+             returning order_id
+         ), remembered as (
+             insert into requests (request_id, operation, asked, outcome)
+             select request_id, operation, asked, jsonb_build_object('Ok', balance_after) from made
          )
-         insert into requests (request_id, operation, asked, outcome)
-         select request_id, operation, asked, jsonb_build_object('Ok', balance_after) from made",
+         select order_id from (select order_id from made except all select order_id from entry) charged limit 1",
     )
     .bind(column(made, |_, request, _| request.0))
     .bind(column(made, |withdrawal, _, _| withdrawal.operation().as_str()))
@@ -282,10 +292,9 @@ async fn remember(
     .bind(column(made, |withdrawal, _, _| withdrawal.amount.minor_units()))
     .bind(column(made, |_, _, balance| balance.0))
     .bind(column(made, |withdrawal, _, _| withdrawal.order_id.map(|order| order.0)))
-    .execute(conn)
-    .await
-    .map_err(|error| not_charged(error, None))?;
-    Ok(())
+    .fetch_optional(conn)
+    .await?;
+    charged.map_or(Ok(()), |order| Err(WithdrawError::OrderAlreadyCharged(order)))
 }
 
 /// What an error of a withdrawal says: somebody else has charged the order, or the database failed.

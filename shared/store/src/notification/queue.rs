@@ -27,12 +27,13 @@ impl Queue for EmailQueue {
     type Error = StoreError;
 
     async fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<QueuedEmail>, StoreError> {
-        // `skip locked`: two workers claim different emails instead of waiting for each other.
+        // `skip locked`: two workers claim different emails instead of waiting for each other. In the order of the index and no
+        // other: all that came due in the same moment, perhaps a million, would be sorted for each claim.
         let claim = sqlx::query_as(
             "with due as (
                  select id, status = 'sending' as taken_over from emails
                  where status in ('pending', 'sending') and due_at <= now()
-                 order by due_at, id limit $1 for update skip locked
+                 order by due_at limit $1 for update skip locked
              ), claimed as (
                  update emails
                  set status = 'sending', attempts = attempts + 1, due_at = now() + $2 * interval '1 second',

@@ -3,7 +3,7 @@
 use domain::{Balance, OrderId, Refusal, RequestId, UserId};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use store::billing::{self, Withdrawal};
+use store::billing::{self, WithdrawError, Withdrawal};
 use store::{Once, Pool};
 
 use crate::world::{Fresh, amount, balance, connect, ledger, request, user_with};
@@ -111,12 +111,18 @@ async fn an_order_that_was_charged_under_another_request_fails_its_batch() {
     let pool = fresh.billing(2).await;
     let user_id = user_with(&pool, 100).await;
     settle(&pool, &[charge(user_id, 30, 1)]).await;
-    let mut conn = connect(&pool).await;
-    let mut tx = conn.begin().await.unwrap();
-    let batch = [charge(user_id, 10, 2), charge(user_id, 30, 1)];
-    billing::withdraw_all(&mut tx, &batch).await.unwrap_err();
-    tx.rollback().await.unwrap();
-    drop(conn);
+    // In another batch, in the same one, and where the account does not cover the batch.
+    for (batch, charged) in [
+        (vec![charge(user_id, 10, 2), charge(user_id, 30, 1)], OrderId(1)),
+        (vec![charge(user_id, 10, 2), charge(user_id, 20, 3), charge(user_id, 10, 3)], OrderId(3)),
+        (vec![charge(user_id, 60, 2), charge(user_id, 10, 1), charge(user_id, 10, 3)], OrderId(1)),
+    ] {
+        let mut conn = connect(&pool).await;
+        let mut tx = conn.begin().await.unwrap();
+        let error = billing::withdraw_all(&mut tx, &batch).await.unwrap_err();
+        assert!(matches!(error, WithdrawError::OrderAlreadyCharged(order) if order == charged), "{error:?}");
+        tx.rollback().await.unwrap();
+    }
     assert_eq!(balance(&pool, user_id).await, Balance(70));
     fresh.stop().await;
 }
