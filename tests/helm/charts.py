@@ -11,8 +11,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHARTS = ROOT / "helm"
 STYLES = sorted(file.parents[1].name for file in CHARTS.glob("*/templates/_style.tpl"))
 EVENT_STYLES = [style for style in STYLES if "kafka" in yaml.safe_load((CHARTS / style / "values.yaml").read_text())]
+STYLES_WITHOUT_KAFKA = [style for style in STYLES if style not in EVENT_STYLES]
 SERVICES = {style: sorted(yaml.safe_load((CHARTS / style / "values.yaml").read_text())["services"]) for style in STYLES}
 OWNERS = {style: [service for service in SERVICES[style] if service != "gateway"] for style in STYLES}
+# Those that are called by gRPC. Written down here once more: the templates and this must agree.
+BY_GRPC = [("grpc", "billing"), ("grpc", "notification"), ("grpc", "order")]
 # For tests that look at one service of one style.
 EVERY_SERVICE = [(style, service) for style in STYLES for service in SERVICES[style]]
 

@@ -2,11 +2,17 @@
 
 import pytest
 
-from charts import EVENT_STYLES, OWNERS, SERVICES, STYLES, environment, find, pods, render
+from charts import BY_GRPC, EVENT_STYLES, EVERY_SERVICE, OWNERS, SERVICES, STYLES, environment, find, pods, render
 
-# By HTTP, written down here once more: the templates and this must agree.
+# By HTTP or gRPC, written down here once more: the templates and this must agree.
 CALLS = {
     "restful": {
+        "gateway": {"billing", "notification", "order"},
+        "order": {"billing", "notification"},
+        "billing": set(),
+        "notification": set(),
+    },
+    "grpc": {
         "gateway": {"billing", "notification", "order"},
         "order": {"billing", "notification"},
         "billing": set(),
@@ -92,9 +98,25 @@ def test_services_know_the_addresses_of_whom_they_may_call_and_of_nobody_else(st
         urls = {name: url for name, url in environment(documents, service).items() if str(url).startswith("http:")}
         assert urls == {f"{callee.upper()}_URL": f"http://hw-{callee}:8080" for callee in CALLS[style][service]}
         for callee in CALLS[style][service]:
-            assert find(documents, "Service", callee)["spec"]["ports"] == [
-                {"name": "http", "port": 8080, "targetPort": "http"}
-            ]
+            (port,) = find(documents, "Service", callee)["spec"]["ports"]
+            assert port["port"] == 8080
+
+
+@pytest.mark.parametrize("production", [False, True])
+@pytest.mark.parametrize("style,service", EVERY_SERVICE)
+def test_who_is_called_by_grpc_is_found_pod_by_pod_and_others_behind_one_address(style, service, production):
+    documents = render(style, production=production)
+    spec = find(documents, "Service", service)["spec"]
+    # Callers spread calls over whom the name stands for. A pod that is not ready must not be among them.
+    assert spec.get("clusterIP") == ("None" if (style, service) in BY_GRPC else None)
+    assert spec.get("publishNotReadyAddresses", False) is False
+    assert spec.get("type", "ClusterIP") == "ClusterIP"
+    protocol = "grpc" if (style, service) in BY_GRPC else "http"
+    hint = {"appProtocol": "kubernetes.io/h2c"} if protocol == "grpc" else {}
+    assert spec["ports"] == [{"name": protocol, "port": 8080, "targetPort": protocol, **hint}]
+    # Nobody stands between who would change the port.
+    (container,) = find(documents, "Deployment", service)["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": protocol, "containerPort": 8080}]
 
 
 @pytest.mark.parametrize("style", STYLES)

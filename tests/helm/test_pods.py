@@ -1,8 +1,10 @@
 """How pods run: with as few rights as possible, watched, and replaced without anybody noticing."""
 
+import re
+
 import pytest
 
-from charts import EVENT_STYLES, EVERY_SERVICE, OWNERS, SERVICES, STYLES, containers, find, pods, render
+from charts import BY_GRPC, EVENT_STYLES, EVERY_SERVICE, OWNERS, ROOT, SERVICES, STYLES, containers, find, pods, render
 
 BOTH = pytest.mark.parametrize("production", [False, True])
 
@@ -55,18 +57,50 @@ def test_every_container_that_stays_is_probed(style, production):
                         assert container[probe][action]["port"] in names
 
 
+RPC = ROOT / "shared" / "rpc" / "src" / "server"
+
+
+def health_check(name=None):
+    """A probe of Kubernetes that calls `grpc.health.v1`; without a name it asks for the server as a whole."""
+    return {"grpc": {"port": 8080} | ({"service": name} if name else {})}
+
+
+@pytest.mark.parametrize("style,service", EVERY_SERVICE)
+def test_only_the_probe_that_kills_nothing_asks_for_what_the_service_needs(style, service):
+    """A pod whose database is away gets no calls, but is not killed for it: neither while it runs nor while it starts."""
+    (container,) = find(render(style), "Deployment", service)["spec"]["template"]["spec"]["containers"]
+    numbers = {"periodSeconds", "timeoutSeconds", "failureThreshold"}
+    asked = {
+        probe: {what: told for what, told in container[probe].items() if what not in numbers}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+    by_grpc = (style, service) in BY_GRPC
+    alive = {"httpGet": {"path": "/health", "port": "grpc" if by_grpc else "http"}}
+    ready = {"httpGet": {"path": "/ready", "port": "http"}}
+    assert asked == {
+        "startupProbe": health_check("liveness") if by_grpc else alive,
+        "livenessProbe": alive,
+        "readinessProbe": health_check() if by_grpc else ready,
+    }
+    assert 'const LIVENESS: &str = "liveness";' in (RPC / "health.rs").read_text()
+
+
 @pytest.mark.parametrize("style,service", EVERY_SERVICE)
 def test_a_service_is_replaced_without_refusing_a_request(style, service):
     deployment = find(render(style), "Deployment", service)
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     spec = deployment["spec"]["template"]["spec"]
     (container,) = spec["containers"]
-    assert container["livenessProbe"]["httpGet"]["path"] == container["startupProbe"]["httpGet"]["path"] == "/health"
-    assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
     # The image has no shell that could sleep. After SIGTERM a service takes up to 19 s.
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert pause >= 5
+    # DNS, by which pods are found that are called by gRPC, keeps what it has said for 30 s.
+    assert pause >= (35 if (style, service) in BY_GRPC else 5)
     assert spec["terminationGracePeriodSeconds"] >= pause + 19
+
+
+def test_calls_end_within_the_time_that_a_pod_has_for_them():
+    (drain_ms,) = re.findall(r'env = "DRAIN_MS", default_value_t = ([\d_]+)', (RPC / "settings.rs").read_text())
+    assert int(drain_ms) <= 10_000, "of the 19 s after SIGTERM 10 are theirs"
 
 
 @pytest.mark.parametrize("style,service", EVERY_SERVICE)

@@ -10,7 +10,20 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from charts import CHARTS, EVENT_STYLES, KUBERNETES, ROOT, STYLES, containers, find, helm, parse, pods, render
+from charts import (
+    CHARTS,
+    EVENT_STYLES,
+    KUBERNETES,
+    ROOT,
+    STYLES,
+    STYLES_WITHOUT_KAFKA,
+    containers,
+    find,
+    helm,
+    parse,
+    pods,
+    render,
+)
 from cluster import Cluster
 
 VARIANTS = {
@@ -168,11 +181,12 @@ def test_the_charts_differ_in_kafka_and_in_nothing_else(style, file):
         assert re.sub(block, "", expected) == own
 
 
-def test_restful_does_not_mention_kafka():
-    documents = render("restful") + render("restful", production=True)
+@pytest.mark.parametrize("style", STYLES_WITHOUT_KAFKA)
+def test_a_style_without_kafka_does_not_mention_it(style):
+    documents = render(style) + render(style, production=True)
     assert "kafka" not in yaml.safe_dump(documents).lower()
     for file in ["values.yaml", "production-values.yaml", "values.schema.json"]:
-        assert "kafka" not in (CHARTS / "restful" / file).read_text().lower()
+        assert "kafka" not in (CHARTS / style / file).read_text().lower()
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -18,10 +18,13 @@ HELMS = ["helm4"]
 
 
 class Gateway(http.server.ThreadingHTTPServer):
-    """One user, kept in memory. `later`: how often an outcome is not known yet; `wrong`: what it does not do."""
+    """
+    One user, kept in memory. `later`: how often an outcome is not known yet; `wrong`: what it does not do; `alone`: how often it
+    says that it has not found a service yet, and until then it can do nothing.
+    """
 
-    def __init__(self, later=0, wrong=None):
-        self.later, self.wrong = later, wrong
+    def __init__(self, later=0, wrong=None, alone=0):
+        self.later, self.wrong, self.alone = later, wrong, alone
         self.balance, self.orders, self.emails, self.outcomes, self.asked = 0, [], [], {}, {}
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -69,7 +72,11 @@ class Gateway(http.server.ThreadingHTTPServer):
 
     def answer(self, method, path, body):
         if path == "/ready":
-            return (503 if self.not_yet(path) else 200), {"status": "up"}
+            checks = {"billing": "up", "notification": "up", "order": "no address" if self.alone else "up"}
+            self.alone = max(0, self.alone - 1)
+            return (503 if self.not_yet(path) else 200), {"status": "up", "checks": checks}
+        if self.alone:
+            return 503, {"status": 503, "code": "unavailable"}
         if (method, path) == ("POST", "/billing/user"):
             assert {"username", "password", "email"} <= set(body)
             return self.outcome(201, {"userId": 1}, {"operation": "createUser", "userId": 1})
@@ -111,11 +118,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def script(tmp_path):
+# The script of grpc begins otherwise; that of all others is the same.
+@pytest.fixture(params=["restful", "grpc"])
+def script(tmp_path, request):
     """The script, and a `sleep` that does not."""
     path = tmp_path / "scenario.sh"
-    path.write_text(find(render("restful"), "ConfigMap", "test")["data"]["scenario.sh"])
+    path.write_text(find(render(request.param), "ConfigMap", "test")["data"]["scenario.sh"])
     sleep = tmp_path / "bin" / "sleep"
     sleep.parent.mkdir()
     sleep.write_text("#!/bin/sh\n")
@@ -137,6 +145,13 @@ def test_a_sound_gateway_passes_at_once_and_later(script, later):
     assert done.stdout.count("ok ") == STEPS
     assert done.stdout.endswith(f"{STEPS} passed, 0 failed\n")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("script", ["grpc"], indirect=True)
+def test_a_gateway_that_has_not_found_everybody_is_waited_for(script):
+    with Gateway(alone=3) as gateway:
+        done = run(script, gateway)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -164,10 +179,11 @@ def test_a_gateway_that_is_away_fails(script):
     assert run(script, gateway).returncode == 1
 
 
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("file, part", [("scenario.sh", "test"), ("provision.sh", "provision")])
-def test_scripts_have_no_slips(tmp_path, file, part):
+def test_scripts_have_no_slips(tmp_path, style, file, part):
     script = tmp_path / file
-    script.write_text(find(render("restful"), "ConfigMap", part)["data"][file])
+    script.write_text(find(render(style), "ConfigMap", part)["data"][file])
     done = subprocess.run(["shellcheck", "--shell=sh", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 

@@ -5,7 +5,20 @@ import re
 import pytest
 import yaml
 
-from charts import CHARTS, EVENT_STYLES, OWNERS, ROOT, SERVICES, STYLES, containers, environment, find, refusal, render
+from charts import (
+    CHARTS,
+    EVENT_STYLES,
+    OWNERS,
+    ROOT,
+    SERVICES,
+    STYLES,
+    STYLES_WITHOUT_KAFKA,
+    containers,
+    environment,
+    find,
+    refusal,
+    render,
+)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -259,5 +272,6 @@ def test_external_brokers_have_to_be_named(style):
     assert "kafka.external.brokers" in refusal(style, "kafka.enabled=false")
 
 
-def test_restful_refuses_settings_of_kafka():
-    assert "'kafka' not allowed" in refusal("restful", "kafka.enabled=true")
+@pytest.mark.parametrize("style", STYLES_WITHOUT_KAFKA)
+def test_a_style_without_kafka_refuses_settings_of_it(style):
+    assert "'kafka' not allowed" in refusal(style, "kafka.enabled=true")

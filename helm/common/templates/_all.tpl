@@ -1,6 +1,6 @@
 {{/*
-Everything that an installation of a style consists of. A style's chart says in its template "style" who calls whom over HTTP
-and whether there is Kafka; the rest follows from that.
+Everything that an installation of a style consists of. A style's chart says in its template "style" who calls whom, by which
+protocol, and whether there is Kafka; the rest follows from that.
 */}}
 {{- define "common.all" -}}
 {{- $style := include "style" . | fromYaml }}
@@ -15,7 +15,7 @@ and whether there is Kafka; the rest follows from that.
 {{ include "common.autoscaler" $context }}
 {{- end }}
 ---
-{{ include "common.service" (dict "root" $ "part" $service "ports" (dict "http" 8080)) }}
+{{ include "common.service" (dict "root" $ "part" $service "ports" (dict (include "common.protocol" $context) 8080)) }}
 ---
 {{ include "common.disruption-budget" $context }}
 {{- end }}

@@ -43,6 +43,11 @@ labels:
   {{- include "common.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* What a service is called by, which is the name of its port, too. Clients call the gateway, and they do it over HTTP. */}}
+{{- define "common.protocol" -}}
+{{ if eq .part "gateway" }}http{{ else }}{{ (include "style" .root | fromYaml).protocol }}{{ end }}
+{{- end }}
+
 {{/* The Service of a part; `ports` has its ports by name. */}}
 {{- define "common.service" -}}
 apiVersion: v1
@@ -50,6 +55,11 @@ kind: Service
 metadata:
   {{- include "common.metadata" . | nindent 2 }}
 spec:
+  {{- if .ports.grpc }}
+  # Headless: the name stands for all pods that are ready, and callers spread their calls over them. Behind one address every
+  # caller would have one connection, and so one pod.
+  clusterIP: None
+  {{- end }}
   selector:
     {{- include "common.selector" . | nindent 4 }}
   ports:
@@ -57,6 +67,10 @@ spec:
     - name: {{ $name }}
       port: {{ $port }}
       targetPort: {{ $name }}
+      {{- if eq $name "grpc" }}
+      # HTTP/2 without TLS: a mesh need not find out.
+      appProtocol: kubernetes.io/h2c
+      {{- end }}
     {{- end }}
 {{- end }}
 

@@ -37,6 +37,7 @@ data:
 {{- $values := $root.Values }}
 {{- $own := index $values.services .part }}
 {{- $style := include "style" $root | fromYaml }}
+{{- $protocol := include "common.protocol" . }}
 {{- $owner := has .part (include "common.owners" $root | fromYamlArray) }}
 {{- $secrets := list }}
 {{- $volumes := list }}
@@ -87,9 +88,15 @@ spec:
         {{- end }}
     spec:
       {{- include "common.pod" (dict "root" $root "user" 65532) | nindent 6 }}
+      {{- if eq $protocol "grpc" }}
+      # 35 s before SIGTERM and, at the worst, 10 s for running calls (DRAIN_MS), 4 s for orders answered with 202, and 3 s for
+      # spans after it.
+      terminationGracePeriodSeconds: 75
+      {{- else }}
       # 5 s before SIGTERM and, at the worst, 10 s for running requests, 4 s for orders answered with 202, 2 s for the outbox
       # and 3 s for spans after it.
       terminationGracePeriodSeconds: 45
+      {{- end }}
       {{- with $values.topologySpreadConstraints }}
       topologySpreadConstraints:
         {{- range . }}
@@ -149,27 +156,40 @@ spec:
             {{- toYaml . | nindent 12 }}
           {{- end }}
           ports:
-            - name: http
+            - name: {{ $protocol }}
               containerPort: 8080
           # Migrations may take their time before the first answer.
           startupProbe:
+            {{- if eq $protocol "grpc" }}
+            # By this name whoever answers is well. Asked as below, a pod would be killed if its database went away just now.
+            grpc:
+              port: 8080
+              service: liveness
+            {{- else }}
             httpGet:
               path: /health
               port: http
+            {{- end }}
             periodSeconds: 2
             timeoutSeconds: 2
             failureThreshold: 60
           livenessProbe:
             httpGet:
               path: /health
-              port: http
+              port: {{ $protocol }}
             periodSeconds: 10
             timeoutSeconds: 2
             failureThreshold: 3
           readinessProbe:
+            {{- if eq $protocol "grpc" }}
+            # The server as a whole: not without its database, and not once it drains.
+            grpc:
+              port: 8080
+            {{- else }}
             httpGet:
               path: /ready
               port: http
+            {{- end }}
             periodSeconds: 5
             timeoutSeconds: 2
             failureThreshold: 2
@@ -178,7 +198,12 @@ spec:
             # stop accepting. The kubelet waits, since the image has no shell.
             preStop:
               sleep:
+                {{- if eq $protocol "grpc" }}
+                # Who calls it finds pods by DNS, whose caches keep an answer for 30 s: only then all know of its successor.
+                seconds: 35
+                {{- else }}
                 seconds: 5
+                {{- end }}
           {{- with $mounts }}
           volumeMounts:
             {{- toYaml . | nindent 12 }}

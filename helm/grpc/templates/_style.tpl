@@ -1,0 +1,12 @@
+{{/* What makes the style: who calls whom, by which protocol, and whether there is Kafka. */}}
+{{- define "style" -}}
+kafka: false
+# Between services: clients speak HTTP with the gateway.
+protocol: grpc
+calls:
+  gateway: [billing, notification, order]
+  # The orchestrator.
+  order: [billing, notification]
+  billing: []
+  notification: []
+{{- end }}
