@@ -41,8 +41,9 @@ async fn arrows_are_the_cost() -> Outcome {
     ensure!(drawn == known, "drawn are {drawn:?}, and the styles are {known:?}");
     let mut findings = Findings::default();
     for style in STYLES {
-        let (http_requests, gets) = flow_of(style)?.requests();
-        let arrows = Counts { http_requests, gets, messages: flow_of(style)?.messages(), ..Counts::NONE };
+        let flow = flow_of(style)?;
+        let (http_requests, gets) = flow.requests();
+        let arrows = Counts { http_requests, gets, rpcs: flow.rpcs(), messages: flow.messages() };
         let cost = style.features.cost_of_a_paid_order;
         let same =
             if arrows == cost { Ok(()) } else { Err(anyhow::anyhow!("{arrows:?} instead of {cost:?}")) };

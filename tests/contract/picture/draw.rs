@@ -1,4 +1,4 @@
-//! Draws the flows: a panel for each style, three beside each other, as an SVG that needs nothing but itself.
+//! Draws the flows: a panel for each style, two beside each other, as an SVG that needs nothing but itself.
 
 use std::fmt::Write as _;
 
@@ -11,19 +11,19 @@ use super::rows::Rows;
 /// Who is in every panel, from left to right.
 const COLUMNS: [Service; 4] = [Service::Gateway, Service::Order, Service::Billing, Service::Notification];
 /// Panels beside each other.
-const ACROSS: usize = 3;
+const ACROSS: usize = 2;
 const GAP: usize = 12;
-const PANEL_WIDTH: usize = 292;
+const PANEL_WIDTH: usize = 444;
 const WIDTH: usize = ACROSS * PANEL_WIDTH + (ACROSS - 1) * GAP;
 /// Between two services.
-const COLUMN_WIDTH: usize = 72;
+const COLUMN_WIDTH: usize = 112;
 /// Where the services' names end, and their lines begin.
 const TOP: usize = 88;
 /// Between two steps.
 const ROW: usize = 28;
 /// Below the last step: the end of the lines, and what the order costs.
 const BOTTOM: usize = 52;
-const LEGEND: usize = 58;
+const LEGEND: usize = 80;
 /// Half of the width of the bar that shows that a service is busy.
 const BAR: usize = 4;
 
@@ -114,6 +114,7 @@ fn draw_step(y: usize, step: &Step) -> String {
             arrow("client", gateway - BAR, 4, y) + &text("over", gateway + 9, y + 4, "201 Created")
         }
         Step::Http(from, to, label) => between("http", from, to, y) + &label_of("http", from, to, y, label),
+        Step::Rpc(from, to, label) => between("rpc", from, to, y) + &label_of("rpc", from, to, y, label),
         Step::Message(from, readers, label) => {
             let arrows: String = readers.iter().map(|to| between("message", from, *to, y)).collect();
             let last = readers.last().expect("a message has readers");
@@ -134,7 +135,7 @@ fn between(class: &str, from: Service, to: Service, y: usize) -> String {
     if from < to { arrow(class, from + BAR, to - BAR, y) } else { arrow(class, from - BAR, to + BAR, y) }
 }
 
-/// The tip is filled for requests, and open for messages.
+/// The tip is filled for what is answered, and open for messages.
 fn arrow(class: &str, from: usize, to: usize, y: usize) -> String {
     let back = if from < to { to - 7 } else { to + 7 };
     let close = if class == "message" { "" } else { "Z" };
@@ -159,10 +160,11 @@ fn text(class: &str, x: usize, y: usize, text: &str) -> String {
 }
 
 fn legend(y: usize) -> String {
-    let (first, second) = (y + 10, y + 32);
+    let (first, second, third) = (y + 10, y + 32, y + 54);
     let entries = [
         arrow("http", 14, 50, first) + &text("", 58, first + 4, "HTTP request (its answer is not drawn)"),
-        arrow("message", 14, 50, second) + &text("", 58, second + 4, "message through Kafka"),
+        arrow("rpc", 14, 50, second) + &text("", 58, second + 4, "RPC: a call by gRPC (likewise)"),
+        arrow("message", 14, 50, third) + &text("", 58, third + 4, "message through Kafka"),
         format!("<rect class=\"busy\" x=\"318\" y=\"{}\" width=\"36\" height=\"8\" rx=\"3\"/>\n", first - 4)
             + &text("", 362, first + 4, "works on the order, or waits for an answer"),
         dot(336, second) + &text("", 362, second + 4, "commits to its database"),

@@ -21,6 +21,8 @@ pub enum Step {
     Answers,
     /// A request over HTTP. Whoever is asked is busy from here on.
     Http(Service, Service, &'static str),
+    /// A call by gRPC. Whoever is called is busy from here on.
+    Rpc(Service, Service, &'static str),
     /// A message through the broker, and who reads it. Readers are busy from here on.
     Message(Service, &'static [Service], &'static str),
     /// What a service commits to its database.
@@ -31,7 +33,7 @@ pub enum Step {
     Beside,
 }
 
-use Step::{Answers, Asks, Beside, Commits, Done, Http, Message};
+use Step::{Answers, Asks, Beside, Commits, Done, Http, Message, Rpc};
 
 /// In the order in which the registry has the styles.
 pub const FLOWS: &[Flow] = &[
@@ -49,6 +51,27 @@ pub const FLOWS: &[Flow] = &[
             Done(Billing),
             Commits(Order, "order: paid"),
             Http(Order, Notification, "POST email"),
+            Commits(Notification, "email stored"),
+            Done(Notification),
+            Done(Order),
+            Answers,
+            Done(Gateway),
+        ],
+    },
+    Flow {
+        style: "grpc",
+        about: "The same calls, as typed methods over HTTP/2.",
+        steps: &[
+            Asks,
+            Rpc(Gateway, Order, "CreateOrder"),
+            Rpc(Order, Billing, "GetUser"),
+            Done(Billing),
+            Commits(Order, "order: pending"),
+            Rpc(Order, Billing, "Withdraw"),
+            Commits(Billing, "withdrawn"),
+            Done(Billing),
+            Commits(Order, "order: paid"),
+            Rpc(Order, Notification, "SendEmail"),
             Commits(Notification, "email stored"),
             Done(Notification),
             Done(Order),
@@ -121,6 +144,11 @@ impl Flow {
         (labels().count(), labels().filter(|label| label.starts_with("GET ")).count())
     }
 
+    /// The calls by gRPC.
+    pub fn rpcs(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step, Rpc(..))).count()
+    }
+
     /// The messages, however many read one.
     pub fn messages(&self) -> usize {
         self.steps.iter().filter(|step| matches!(step, Message(..))).count()
@@ -138,6 +166,9 @@ impl Flow {
             parts.push(format!("{} ({})", counted(requests, "HTTP request"), counted(gets, "GET")));
         } else if requests > 0 {
             parts.push(counted(requests, "HTTP request"));
+        }
+        if self.rpcs() > 0 {
+            parts.push(counted(self.rpcs(), "RPC"));
         }
         parts.join(", ")
     }

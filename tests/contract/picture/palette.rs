@@ -9,6 +9,7 @@ pub struct Palette {
     text: &'static str,
     muted: &'static str,
     http: &'static str,
+    rpc: &'static str,
     message: &'static str,
     busy: &'static str,
 }
@@ -21,6 +22,7 @@ pub const LIGHT: Palette = Palette {
     text: "#1f2328",
     muted: "#59636e",
     http: "#0756c1",
+    rpc: "#0f6b3a",
     message: "#b04700",
     busy: "#cbd5e1",
 };
@@ -33,6 +35,7 @@ pub const DARK: Palette = Palette {
     text: "#f0f6fc",
     muted: "#a3adb8",
     http: "#71b1ff",
+    rpc: "#5fd38d",
     message: "#ffa657",
     busy: "#4a5563",
 };
@@ -40,7 +43,7 @@ pub const DARK: Palette = Palette {
 impl Palette {
     /// The style sheet that goes into the picture.
     pub fn style(&self) -> String {
-        let Self { back, panel, edge, text, muted, http, message, busy, .. } = self;
+        let Self { back, panel, edge, text, muted, http, rpc, message, busy, .. } = self;
         format!(
             "<style>
 text {{ font: 11px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: {text}; }}
@@ -56,17 +59,20 @@ text {{ font: 11px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-
 .life {{ stroke: {edge}; stroke-width: 1.5; }}
 .busy {{ fill: {busy}; }}
 .dot {{ fill: {text}; stroke: {panel}; stroke-width: 1.5; }}
-.http, .message, .client {{ fill: none; stroke-width: 1.6; stroke-linejoin: round; stroke-linecap: round; }}
+.http, .rpc, .message, .client {{ fill: none; stroke-width: 1.6; stroke-linejoin: round; stroke-linecap: round; }}
 .http {{ stroke: {http}; }}
+.rpc {{ stroke: {rpc}; }}
 .message {{ stroke: {message}; }}
 .client {{ stroke: {muted}; }}
 path.message {{ stroke-dasharray: 5 4; }}
 .tip {{ stroke-dasharray: none; }}
 .http.tip {{ fill: {http}; }}
+.rpc.tip {{ fill: {rpc}; }}
 .client.tip {{ fill: {muted}; }}
 text.http {{ fill: {http}; stroke: {panel}; }}
+text.rpc {{ fill: {rpc}; stroke: {panel}; }}
 text.message {{ fill: {message}; stroke: {panel}; }}
-text.http, text.message {{ stroke-width: 4px; }}
+text.http, text.rpc, text.message {{ stroke-width: 4px; }}
 </style>
 "
         )

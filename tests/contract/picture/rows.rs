@@ -44,7 +44,7 @@ impl Rows {
 fn called(step: &Step) -> &[Service] {
     match step {
         Step::Asks => &[Service::Gateway],
-        Step::Http(_, to, _) => std::slice::from_ref(to),
+        Step::Http(_, to, _) | Step::Rpc(_, to, _) => std::slice::from_ref(to),
         Step::Message(_, readers, _) => readers,
         _ => &[],
     }
