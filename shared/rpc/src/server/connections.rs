@@ -157,7 +157,7 @@ fn http2(settings: &RpcSettings) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.streams_max)
         .max_header_list_size(HEADER_BYTES_MAX)
-        .keep_alive_interval(Duration::from_millis(settings.keepalive_interval_ms))
+        .keep_alive_interval(Duration::from_millis(settings.server_keepalive_interval_ms))
         .keep_alive_timeout(PONG_MAX);
     http2
 }

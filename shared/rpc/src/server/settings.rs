@@ -27,7 +27,7 @@ pub struct RpcSettings {
 
     /// After how many milliseconds without a word a client is asked whether it is still there.
     #[arg(long, env = "SERVER_KEEPALIVE_INTERVAL_MS", default_value_t = 20_000)]
-    pub keepalive_interval_ms: u64,
+    pub server_keepalive_interval_ms: u64,
 
     /// How long calls that are under way may take to end, in milliseconds, when the server stops or their connection is old.
     #[arg(long, env = "DRAIN_MS", default_value_t = 10_000)]

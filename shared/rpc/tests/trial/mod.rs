@@ -110,7 +110,7 @@ pub fn rpc_settings() -> RpcSettings {
         streams_max: 256,
         request_bytes_max: 64 * 1024,
         connection_age_max_s: 300.0,
-        keepalive_interval_ms: 20_000,
+        server_keepalive_interval_ms: 20_000,
         drain_ms: 5_000,
         reflection: true,
     }
