@@ -94,9 +94,9 @@ class Namespace:
     def replicas(self, service):
         return self.get("deployments", f"hw-{service}")["spec"]["replicas"]
 
-    def helm(self, command, *arguments, user="admin", check=True):
+    def helm(self, command, *arguments, style="restful", user="admin", check=True):
         """Helm's command for the release `hw`."""
-        chart = ["restful"] if command in ("install", "upgrade") else []
+        chart = [style] if command in ("install", "upgrade") else []
         server = [f"--kube-apiserver=https://127.0.0.1:{self.server.port}", f"--kube-ca-file={self.server.certificate}"]
         access = [f"--namespace={self.name}", *server, f"--kube-token={user}"]
         return charts.helm(command, "hw", *chart, *arguments, *access, check=check)

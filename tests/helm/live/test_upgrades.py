@@ -1,4 +1,4 @@
-"""What helm/README.md says of upgrades and rollbacks, done. The charts have the same templates: one of them is enough."""
+"""What helm/README.md says of upgrades and rollbacks, done. Most templates are the same in all charts: one of them is enough."""
 
 import base64
 
@@ -25,6 +25,15 @@ def applies_on_the_server(helm_program):
 
 
 OTHER_SETTING = "--set=services.order.settings.LOG_FILTER=info"
+
+
+@pytest.mark.parametrize("style", charts.STYLES)
+def test_kubernetes_takes_every_chart_and_its_next_version(namespace, style):
+    namespace.helm("install", style=style)
+    namespace.helm("upgrade", OTHER_SETTING, style=style)
+    for service in charts.OWNERS[style]:
+        address = namespace.get("services", f"hw-{service}")["spec"]["clusterIP"]
+        assert (address == "None") == ((style, service) in charts.BY_GRPC), service
 
 
 @pytest.mark.parametrize("setting", ["replicas=null", "autoscaling.enabled=true"])
