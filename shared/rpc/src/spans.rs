@@ -170,3 +170,17 @@ impl Injector for CarrierMut<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_state_that_a_stranger_made_long_is_not_passed_on() {
+        let mut headers = HeaderMap::new();
+        for (name, bytes) in [("short", 500), ("long", 8 * 1024)] {
+            CarrierMut(&mut headers).set(name, "x".repeat(bytes));
+        }
+        assert!(headers.contains_key("short") && !headers.contains_key("long"));
+    }
+}
