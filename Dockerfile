@@ -32,6 +32,8 @@ COPY --from=manifests /workspace .
 RUN test -n "$STYLE" || { echo 'say which style: --build-arg STYLE=restful'; exit 1; } \
     && cargo build --release --locked --package "$STYLE" --features tls
 COPY shared shared
+# Of some styles they are the source.
+COPY api-specs api-specs
 COPY ${STYLE} ${STYLE}
 # A checkout may be older than the layer above, and cargo goes by times.
 RUN find shared "$STYLE" -name '*.rs' -exec touch '{}' + \

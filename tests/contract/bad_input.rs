@@ -33,8 +33,14 @@ pub fn register(suite: &mut Suite) {
             a_client_without_patience_does_not_close_the_service_to_the_others,
             a_balance_past_2_to_the_53_is_refused_and_the_refusal_is_not_remembered,
             a_client_cannot_say_that_a_withdrawal_or_an_email_belongs_to_an_order,
-            a_service_can_say_so_and_an_order_is_charged_and_told_once,
         ]
+    );
+    cases!(
+        suite,
+        "bad_input",
+        // Said by gRPC, it is the foreign client's to try.
+        where |features| features.cost_of_a_paid_order.rpcs == 0,
+        [a_service_can_say_so_and_an_order_is_charged_and_told_once]
     );
 }
 
@@ -144,7 +150,7 @@ async fn a_method_that_a_path_does_not_have_is_refused_and_the_others_are_named(
     const EVERY_SERVICES: [&str; 5] =
         ["/health", "/ready", "/metrics", "/api-docs", "/api-docs/openapi.json"];
     let mut probe = Probe::default();
-    for &service in stage.style.services {
+    for service in stage.style.asked_over_http() {
         let api = stage.api_of(service);
         let mut allowed = methods(&document(stage.style, service)?)?;
         allowed.extend(EVERY_SERVICES.map(|path| (path.to_owned(), BTreeSet::from(["GET".to_owned()]))));

@@ -1,5 +1,7 @@
 //! What was asked conditionally: a client that has a user or an order already is not sent it again.
 
+use std::iter;
+
 use anyhow::{Context as _, ensure};
 use domain::OrderId;
 use lab::{Api, Reply, Service};
@@ -27,7 +29,8 @@ async fn a_client_that_has_a_user_or_an_order_is_told_so_in_304(stage: &mut Stag
     for (owner, path) in
         [(Service::Billing, format!("/billing/user/{user}")), (Service::Order, format!("/orders/{order}"))]
     {
-        for api in [stage.api.clone(), stage.api_of(owner)] {
+        let own = stage.style.asked_over_http().contains(&owner).then(|| stage.api_of(owner));
+        for api in iter::once(stage.api.clone()).chain(own) {
             let etag = tag(&api, &path).await?;
             let known =
                 ["*".to_owned(), etag.clone(), format!("W/{etag}"), format!("\"a,b\", \"0\" ,{etag}")];

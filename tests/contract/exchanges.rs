@@ -36,7 +36,7 @@ pub fn register(suite: &mut Suite) {
 async fn every_operation_is_asked_and_answered_as_its_document_says(stage: &mut Stage) -> Outcome {
     let cast = Cast::assemble(stage).await?;
     let mut findings = Findings::default();
-    for &service in stage.style.services {
+    for service in stage.style.asked_over_http() {
         let (documented, api) = (Documented::of(stage.style, service)?, stage.api_of(service));
         for operation in documented.operations() {
             let mut unseen: BTreeSet<u16> = operation.statuses().collect();

@@ -27,7 +27,7 @@ const SHARED: [(&str, &[&str]); 13] = [
     ("store", &["database", "domain", "mail"]),
     ("api", &["domain", "store", "web"]),
     ("orchestration", &["api", "domain", "store", "web"]),
-    ("service", &["api", "mail", "messaging", "store", "telemetry", "web"]),
+    ("service", &["api", "mail", "messaging", "rpc", "store", "telemetry", "web"]),
 ];
 /// Whom a style may depend on: what is shared, never another style, and nothing that is there for tests.
 const STYLE: &[&str] = &[

@@ -39,7 +39,7 @@ async fn a_body_that_does_not_arrive_in_time_is_told_to_its_client_and_counts_as
     let before = failures(stage).await?;
     let mut findings = Findings::default();
     let mut requests = Vec::new();
-    for &service in stage.style.services {
+    for service in stage.style.asked_over_http() {
         for Endpoint { method, path, .. } in endpoints(stage, user) {
             requests.push((service, format!("{method} {path}")));
         }
@@ -150,15 +150,17 @@ async fn took_no_time(stage: &Stage) -> Outcome {
 
 /// What services count and log as failures, their own and others'; of a start there may be some.
 async fn failures(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let calls = stage.style.calls_are_counted_as();
     let mut failures = Vec::new();
     for &service in stage.style.services {
         let metrics = stage.metrics(service).await?;
         let failed = metrics.lines().filter(|line| {
             let answered =
                 line.starts_with("http_server_request_duration_seconds_count") && line.contains("status=\"5");
-            let asked = line.starts_with("http_client_request_duration_seconds_count")
+            let asked = line.starts_with(calls)
+                && line.contains("_duration_seconds_count")
                 && ["status=\"un", "status=\"5", "status=\"408"].iter().any(|status| line.contains(status));
-            answered || asked || line.starts_with("http_client_breaker_rejections_total")
+            answered || asked || line.starts_with(&format!("{calls}_breaker_rejections_total"))
         });
         failures.extend(failed.map(|line| format!("{}: {line}", service.name())));
     }

@@ -78,11 +78,9 @@ async fn while_billing_is_away_orders_are_refused_at_once_or_decided_later(stage
     let orders = stage.api.get(&format!("/orders?userId={user}")).await?;
     ensure!(orders.body.as_array().is_some_and(|orders| orders.len() == requests), "{orders:?}");
     if stage.style.features.refuses_orders_while_billing_is_away {
-        let metrics = stage.metrics(Service::Order).await?;
-        ensure!(
-            metrics.contains("http_client_breaker_state{service=\"order\",peer=\"billing\"} 2"),
-            "{metrics}"
-        );
+        let (metrics, calls) = (stage.metrics(Service::Order).await?, stage.style.calls_are_counted_as());
+        let open = format!("{calls}_breaker_state{{service=\"order\",peer=\"billing\"}} 2");
+        ensure!(metrics.contains(&open), "{metrics}");
     }
 
     stage.deployment.start_service(Service::Billing).await?;

@@ -178,7 +178,7 @@ def every_refusal_says_why():
          lambda: call(to_order.ListOrders, order.ListOrdersRequest(limit=101))),
         ("ABORTED", "idempotency-key-reused", {}, lambda: send(user, request_id=mail_key, title="Another")),
         ("INVALID_ARGUMENT", "invalid-request", {field: "email"}, lambda: send(user, email="nowhere")),
-        ("RESOURCE_EXHAUSTED", "message-too-large", {}, lambda: send(user, message="x" * 70_000)),
+        ("RESOURCE_EXHAUSTED", "body-too-large", {}, lambda: send(user, message="x" * 70_000)),
     ]:
         told = refusal(refused)
         order_id = told.metadata.get("orderId")

@@ -45,6 +45,18 @@ impl Style {
     pub fn owners(&self) -> impl Iterator<Item = Service> {
         self.services.iter().copied().filter(|service| service.has_tables())
     }
+
+    /// Those of its services that are asked over HTTP, and so have a document of it.
+    pub fn asked_over_http(&self) -> Vec<Service> {
+        let documents = (self.api_documents)();
+        let is_asked = |service: &Service| documents.iter().any(|(name, _)| *name == service.name());
+        self.services.iter().copied().filter(is_asked).collect()
+    }
+
+    /// What its services count about their calls of others: the first word of these metrics.
+    pub fn calls_are_counted_as(&self) -> &'static str {
+        if self.features.cost_of_a_paid_order.rpcs > 0 { "rpc_client" } else { "http_client" }
+    }
 }
 
 impl std::fmt::Debug for Style {

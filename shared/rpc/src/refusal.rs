@@ -61,7 +61,7 @@ impl Refusal {
 
     /// The request has more bytes than the server takes.
     pub(crate) fn too_large() -> Self {
-        Self::new(Code::ResourceExhausted, "message-too-large", "The message is too large.")
+        Self::new(Code::ResourceExhausted, "body-too-large", "The message is too large.")
             .with("status", "413")
     }
 

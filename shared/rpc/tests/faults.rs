@@ -150,7 +150,7 @@ async fn a_request_that_is_too_large_is_refused_and_a_response_that_is_is_not_ta
     let client = TrialServiceClient::new(channel_with(&[server.address], settings));
     let error = client.echo(&echo(&"x".repeat(100_000))).await.unwrap_err();
     let refusal = error.refusal().unwrap();
-    assert_eq!((refusal.code, error.reason()), (rpc::Code::ResourceExhausted, "message-too-large"));
+    assert_eq!((refusal.code, error.reason()), (rpc::Code::ResourceExhausted, "body-too-large"));
     assert_eq!(web::Problem::from(refusal).status, 413);
     let error = client.echo(&echo(&"x".repeat(2_000))).once().await.unwrap_err();
     assert!(is_unanswered(&error), "{error}");

@@ -215,6 +215,20 @@ async fn reflection_lists_all_services_and_only_if_it_is_switched_on() {
     }
 }
 
+/// Of a refusal that comes without its type, a client sees only bytes.
+#[tokio::test]
+async fn reflection_knows_the_details_of_refusals() {
+    use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
+    let server = Server::start_with(listen().await, RpcSettings { reflection: true, ..rpc_settings() });
+    let (raw, _connection) = Raw::connect(server.address).await;
+    let symbol = MessageRequest::FileContainingSymbol("google.rpc.ErrorInfo".to_owned());
+    let message = ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let reply = raw.call(path, &[], &message.encode_to_vec()).await.unwrap();
+    let text = String::from_utf8_lossy(&reply.body);
+    assert!(text.contains("error_details.proto"), "{text}");
+}
+
 #[tokio::test]
 async fn a_request_id_comes_back() {
     let server = Server::start().await;

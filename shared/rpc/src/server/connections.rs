@@ -2,6 +2,7 @@
 //! shows by its first bytes which one it speaks.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ use super::settings::{RpcSettings, ServerSettings};
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The longest list of headers of a request, in bytes. Past it the answer is 431, as HTTP says; gRPC has no status for it.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// How long calls may go on that began before their connection got old: longer than any may take, a stream aside.
+const OLD_CALLS_MAX: Duration = Duration::from_mins(1);
 /// How long a client may take to say that it is there.
 const PONG_MAX: Duration = Duration::from_secs(10);
 
@@ -82,11 +85,12 @@ impl Server {
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let ServerSettings { listen, rpc, checks, metrics, deadline, descriptors } = settings;
-        let names = services.iter().map(|service| service.name).collect();
-        let health = HealthServer::new(HealthOf::new(names, checks.clone(), shutdown.clone()));
+        let names: Vec<_> = services.iter().map(|service| service.name).collect();
+        let health = HealthOf::new(names.clone(), checks.clone(), shutdown.clone());
+        let health = HealthServer::new(health);
         let mut foreign = vec![("grpc.health.v1.Health", BoxCloneSyncService::new(health))];
         if rpc.reflection {
-            foreign.extend(reflection(descriptors)?);
+            foreign.extend(reflection(descriptors, &names)?);
         }
         let probes = web::ServerSettings {
             listen: listen.clone(),
@@ -118,7 +122,7 @@ impl Server {
     }
 
     fn http1(&self, stream: TcpStream, shutdown: CancellationToken) -> BoxFuture<'static, ()> {
-        Box::pin(run(self.http.connection(stream), shutdown.cancelled_owned(), self.rpc.drain()))
+        Box::pin(run(self.http.connection(stream), pending(), shutdown, self.rpc.drain()))
     }
 
     fn http2(&self, stream: TcpStream, shutdown: CancellationToken) -> BoxFuture<'static, ()> {
@@ -127,27 +131,32 @@ impl Server {
             Box::pin(Arc::clone(&frame).answer(request).map(Ok))
         });
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
-        let age = self.rpc.connection_age();
-        let is_over = async move {
-            tokio::select! { () = sleep(age) => {}, () = shutdown.cancelled() => {} }
-        };
-        Box::pin(run(connection, is_over, self.rpc.drain()))
+        Box::pin(run(connection, sleep(self.rpc.connection_age()), shutdown, self.rpc.drain()))
     }
 }
 
 /// Calls come in by their connection, and are answered in tasks of their own.
 type Answers = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// Both versions of the protocol. Each lists the services, health, and itself.
-fn reflection(descriptors: &'static [u8]) -> anyhow::Result<Vec<(&'static str, Foreign)>> {
-    let builder = || {
-        tonic_reflection::server::Builder::configure()
+/// Both versions of the protocol. Each lists the services that are here, of all that the descriptors have, health, and itself. Who asks
+/// by reflection alone can read the details of refusals, too.
+fn reflection(
+    descriptors: &'static [u8],
+    services: &[&'static str],
+) -> anyhow::Result<Vec<(&'static str, Foreign)>> {
+    const V1: &str = "grpc.reflection.v1.ServerReflection";
+    const V1ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
+    let builder = |itself: &'static str| {
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
+        let listed = services.iter().copied().chain(["grpc.health.v1.Health", itself]);
+        listed.fold(builder, tonic_reflection::server::Builder::with_service_name)
     };
     Ok(vec![
-        ("grpc.reflection.v1.ServerReflection", BoxCloneSyncService::new(builder().build_v1()?)),
-        ("grpc.reflection.v1alpha.ServerReflection", BoxCloneSyncService::new(builder().build_v1alpha()?)),
+        (V1, BoxCloneSyncService::new(builder(V1).build_v1()?)),
+        (V1ALPHA, BoxCloneSyncService::new(builder(V1ALPHA).build_v1alpha()?)),
     ])
 }
 
@@ -162,13 +171,27 @@ fn http2(settings: &RpcSettings) -> http2::Builder<TokioExecutor> {
     http2
 }
 
-/// Runs a connection until it ends, or until it `is_over`: then its client is told, and what is under way has `drain` to end.
-async fn run(connection: impl GracefulConnection, is_over: impl Future<Output = ()>, drain: Duration) {
+/// Runs a connection until it ends. When it `is_old`, its client is told to open another one, and the calls under way end by their own
+/// deadlines. At `shutdown` its client is told too, and they have `drain` to end.
+async fn run(
+    connection: impl GracefulConnection,
+    is_old: impl Future<Output = ()>,
+    shutdown: CancellationToken,
+    drain: Duration,
+) {
     let mut connection = pin!(connection);
     tokio::select! {
         // Ends with an error when the client hangs up, which is the client's affair.
         _ = connection.as_mut() => return,
-        () = is_over => connection.as_mut().graceful_shutdown(),
+        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = is_old => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = shutdown.cancelled() => {}
+                () = sleep(OLD_CALLS_MAX) => {}
+            }
+        }
     }
     if timeout(drain, connection).await.is_err() {
         tracing::warn!("calls were still under way on a connection {drain:?} after it was told to end");

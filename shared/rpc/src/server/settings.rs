@@ -29,7 +29,7 @@ pub struct RpcSettings {
     #[arg(long, env = "SERVER_KEEPALIVE_INTERVAL_MS", default_value_t = 20_000)]
     pub server_keepalive_interval_ms: u64,
 
-    /// How long calls that are under way may take to end, in milliseconds, when the server stops or their connection is old.
+    /// How long calls that are under way may take to end, in milliseconds, when the server stops.
     #[arg(long, env = "DRAIN_MS", default_value_t = 10_000)]
     pub drain_ms: u64,
 
