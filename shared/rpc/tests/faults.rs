@@ -173,10 +173,6 @@ async fn a_call_that_came_after_the_goodbye_was_never_sent() {
     }
     let error = client(&[leaving]).count(&count("")).await.unwrap_err();
     assert!(matches!(error, CallError::Peer(PeerError::Unreachable { .. })), "{error}");
-    assert!(
-        error.to_string().contains("go away") || error.to_string().contains("not a result of an error"),
-        "{error}"
-    );
 }
 
 #[tokio::test]
