@@ -12,7 +12,7 @@ use h2::Reason;
 use h2::server::SendResponse;
 use http::{HeaderMap, Response};
 use rpc::CallError;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use trial::raw::framed;
 use trial::{Server, channel_settings, channel_with, client, count, echo, eventually, listen};
 use trial::{TrialServiceClient, rpc_settings};
@@ -124,6 +124,55 @@ async fn a_stream_that_is_refused_was_never_sent() {
         let error = client.count(&count("")).await.unwrap_err();
         assert!(matches!(error, CallError::Peer(PeerError::Unreachable { .. })), "{error}");
     }
+}
+
+/// Speaks as much of HTTP/2 as it takes to say, to every call, that it came too late.
+async fn leaving() -> SocketAddr {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const SETTINGS_ACK: [u8; 9] = [0, 0, 0, 4, 1, 0, 0, 0, 0];
+    /// With the payload of the ping.
+    const PONG: [u8; 9] = [0, 0, 8, 6, 1, 0, 0, 0, 0];
+    /// The last call that was worked on: none.
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                stream.read_exact(&mut [0; 24]).await.unwrap();
+                stream.write_all(&SETTINGS).await.unwrap();
+                let mut head = [0; 9];
+                // Until the client has gone.
+                while stream.read_exact(&mut head).await.is_ok() {
+                    let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+                    stream.read_exact(&mut payload).await.unwrap();
+                    let said = match (head[3], head[4]) {
+                        (1, _) => GOAWAY.to_vec(),
+                        (4, 0) => SETTINGS_ACK.to_vec(),
+                        (6, 0) => [&PONG[..], &payload].concat(),
+                        _ => Vec::new(),
+                    };
+                    // It may have gone meanwhile.
+                    let _ = stream.write_all(&said).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// It crossed the peer's goodbye on its way, which names an earlier call as the last.
+#[tokio::test]
+async fn a_call_that_came_after_the_goodbye_was_never_sent() {
+    let leaving = leaving().await;
+    let server = Server::start().await;
+    let both = client(&[leaving, server.address]);
+    for _ in 0..10 {
+        both.count(&count("")).await.unwrap();
+    }
+    let error = client(&[leaving]).count(&count("")).await.unwrap_err();
+    assert!(matches!(error, CallError::Peer(PeerError::Unreachable { .. })), "{error}");
 }
 
 #[tokio::test]
