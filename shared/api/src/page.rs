@@ -135,7 +135,7 @@ mod tests {
             (vec![3, 4], json!([3, 4]), None),
             (vec![3, 4, 5], json!([3, 4]), Some("</list?after=4&limit=2>; rel=\"next\"")),
         ] {
-            let answer = page(found, limit, |last| format!("/list?after={last}"));
+            let answer = Page::<i64>::of::<i64>(found, limit).respond(|last| format!("/list?after={last}"));
             let named = answer.headers().get(header::LINK).map(|link| link.to_str().unwrap().to_owned());
             assert_eq!(named.as_deref(), link);
             let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
