@@ -24,7 +24,7 @@ use web::{Check, Json, Path, Problem, Query};
 use crate::messages::billing::{self, BillingServiceClient};
 use crate::messages::notification::{self, NotificationServiceClient};
 use crate::messages::order::{self, OrderServiceClient, Outcome};
-use crate::messages::unusable;
+use crate::messages::{told_outside, unusable};
 
 /// Settings of the gateway.
 #[derive(Clone, Debug, Args)]
@@ -238,7 +238,7 @@ fn problem(error: CallError) -> Problem {
 /// none has no other way to find out what became of it.
 fn not_done(error: CallError, key: Option<&IdempotencyKey>) -> Problem {
     let problem = match error {
-        CallError::Refused { refusal, .. } => refusal.into(),
+        CallError::Refused { refusal, .. } => told_outside(refusal),
         CallError::Peer(error) => Problem::from(ApiError::from(error)),
     };
     match key.filter(|_| problem.status == StatusCode::SERVICE_UNAVAILABLE.as_u16()) {

@@ -57,9 +57,28 @@ pub(crate) fn invalid(field: &str, why: impl Display) -> Refusal {
     Problem::invalid_request(field, format!("{field}: {why}")).into()
 }
 
+/// Fields that hold money, as they are called outside and inside.
+const MONEY: [(&str, &str); 2] = [("amount", "amount_minor"), ("price", "price_minor")];
+
 /// What the contract says outside, said inside.
 pub(crate) fn refused(error: ApiError) -> Refusal {
-    Problem::from(error).into()
+    let mut refusal = Refusal::from(Problem::from(error));
+    if let Some(field) = refusal.metadata.get_mut("field")
+        && let Some((_, inside)) = MONEY.iter().find(|(outside, _)| outside == field)
+    {
+        (*inside).clone_into(field);
+    }
+    refusal
+}
+
+/// What is said inside, said outside again.
+pub(crate) fn told_outside(mut refusal: Refusal) -> Problem {
+    if let Some(field) = refusal.metadata.get_mut("field")
+        && let Some((outside, _)) = MONEY.iter().find(|(_, inside)| inside == field)
+    {
+        (*outside).clone_into(field);
+    }
+    refusal.into()
 }
 
 /// A response that is none of the contract: the peer speaks another version of it.

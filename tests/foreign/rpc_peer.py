@@ -40,7 +40,7 @@ def address_of(name):
     if not url:
         (addresses,) = glob.glob(os.path.join(tempfile.gettempdir(), "arch-homework-*", "addresses.json"))
         with open(addresses, encoding="utf-8") as file:
-            url = json.load(file)["services"][name]
+            url = json.load(file)["services"][name.capitalize()]
     return url.removeprefix("http://").rstrip("/")
 
 
