@@ -8,8 +8,8 @@ use crate::figures::{Report, Setup, StyleFigures, left_out};
 
 mod rows;
 
-/// Columns of a terminal that the table keeps within.
-const WIDTH: u16 = 110;
+/// Columns that the table takes: for what is told, and for each style.
+const WIDTHS: (usize, usize) = (50, 20);
 
 /// The table, what its figures mean, and what was violated.
 pub fn render(report: &Report) -> String {
@@ -48,7 +48,7 @@ pub fn settings(report: &Report) -> String {
 fn table(report: &Report) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
+    table.set_width(u16::try_from(WIDTHS.0 + WIDTHS.1 * report.styles.len()).unwrap_or(u16::MAX));
     let names = report.styles.iter().map(|style| style.style.clone());
     table.set_header(std::iter::once(String::new()).chain(names));
     for Row { about, say } in rows::of(report) {

@@ -102,7 +102,7 @@ pub(super) const MISTAKES: [Mistake; 4] = [
         death_when_sound: "outbox::committed",
         death_when_wrong: "outbox::committed",
         sound_lines: &[cut!(
-            "shared/api/src/billing.rs",
+            "shared/api/src/operations/billing.rs",
             "let user = billing::update_profile(",
             "tell(tx, &user)"
         )],

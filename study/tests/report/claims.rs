@@ -42,8 +42,10 @@ fn verdicts_are_those_of_the_figures() {
 #[test]
 fn verdicts_turn_with_the_figures() {
     let mut report = made_up::report();
-    for latency in &mut style(&mut report, "restful").latency {
-        latency.terminal = latency.answer.clone();
+    for synchronous in ["restful", "grpc"] {
+        for latency in &mut style(&mut report, synchronous).latency {
+            latency.terminal = latency.answer.clone();
+        }
     }
     style(&mut report, "event-notifications").cost.gets = (0, 0);
     style(&mut report, "event-collab").availability[0].lost = 2;

@@ -28,8 +28,9 @@ fn figures_that_point_the_other_way_are_answered_the_other_way() {
     let fat = style(&mut report, "event-collab");
     fat.latency[0].answer = fast;
     fat.idle = None;
-    let restful = style(&mut report, "restful");
-    restful.idle = None;
+    for synchronous in ["restful", "grpc"] {
+        style(&mut report, synchronous).idle = None;
+    }
     let choice = choose(&report);
     assert_eq!(choice.adequate, ["event-collab"]);
     let because = choice.because.join(" ");
