@@ -118,14 +118,14 @@ async fn purge_foreign(
     }
 }
 
-/// Deletes one batch, and then leaves the database to others for as long as that took.
+/// Deletes one batch, and then leaves the database to others for four times as long as that took.
 async fn purge_batch(
     pool: &Pool,
     purge: QueryScalar<'static, Postgres, Uuid, PgArguments>,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let began = Instant::now();
     let batch = pool.run(|conn| Box::pin(purge.fetch_all(conn))).await?;
-    sleep(began.elapsed()).await;
+    sleep(4 * began.elapsed()).await;
     Ok(batch)
 }
 
