@@ -10,7 +10,7 @@ pub use channels::{async_documents, topology};
 use clap::Subcommand;
 use futures_util::future::BoxFuture;
 use messaging::TopicCommand;
-use service::{ConsumerSettings, GatewaySettings};
+use service::{ConsumerSettings, GatewaySettings, NotificationSettings};
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
@@ -33,7 +33,7 @@ pub enum Service {
     /// Owns the users and their accounts.
     Billing(ConsumerSettings),
     /// Owns the emails, and sends them.
-    Notification(notification::Settings),
+    Notification(NotificationSettings),
     /// What is done once about topics and dead letters.
     #[command(flatten)]
     Topics(TopicCommand),
