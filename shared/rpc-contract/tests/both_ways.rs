@@ -45,8 +45,8 @@ fn an_order_in_every_state_is_the_same_on_the_other_side() {
 
 #[test]
 fn an_order_that_the_contract_does_not_know_is_none() {
-    let it = || order::Order::from(an_order(OrderStatus::Paid, None));
-    let spoilt: [(&str, fn(&mut order::Order)); 5] = [
+    type Spoil = fn(&mut order::Order);
+    let spoilt: [(&str, Spoil); 5] = [
         ("an unknown status", |it| it.status = 9),
         ("price_minor", |it| it.price_minor = 0),
         ("created_at is absent", |it| it.created_at = None),
@@ -54,7 +54,7 @@ fn an_order_that_the_contract_does_not_know_is_none() {
         ("updated_at is no time", |it| it.updated_at.as_mut().unwrap().seconds = i64::MAX),
     ];
     for (what, spoil) in spoilt {
-        let mut it = it();
+        let mut it = order::Order::from(an_order(OrderStatus::Paid, None));
         spoil(&mut it);
         let error = order::order(it).unwrap_err();
         assert!(error.contains(what), "{what}: {error}");
