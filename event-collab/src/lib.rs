@@ -19,8 +19,8 @@ pub mod gateway;
 pub mod messages;
 pub mod notification;
 pub mod order;
-mod parked;
-mod replica;
+pub mod parked;
+pub mod replica;
 pub mod replication;
 
 /// The services of the style, and commands that do something once. Each has `--help` with its settings.

@@ -13,7 +13,7 @@ use store::notification::NewEmail;
 use crate::replica;
 
 /// The table, for the schema of the notification service.
-pub(crate) fn migrations() -> Migrator {
+pub fn migrations() -> Migrator {
     let mut migrator = sqlx::migrate!("migrations/notification");
     migrator.dangerous_set_table_name("_parked_migrations");
     migrator
@@ -88,10 +88,10 @@ async fn enqueue(tx: &mut PgConnection, emails: Vec<Unaddressed>) -> Result<Vec<
 }
 
 /// Stores what waited for the addresses of `users`, whom the replica knows by now.
-pub(crate) async fn release(
-    tx: &mut PgConnection,
-    users: impl Iterator<Item = UserId>,
-) -> Result<(), Failure> {
+///
+/// # Errors
+/// When the database fails.
+pub async fn release(tx: &mut PgConnection, users: impl Iterator<Item = UserId>) -> Result<(), Failure> {
     // Of a statement that could be for all users too, the plan for all would be kept, and read the whole replica for each batch.
     let released: Vec<Unaddressed> = sqlx::query_as(
         "delete from parked_emails where user_id = any($1)

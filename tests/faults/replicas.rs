@@ -15,16 +15,6 @@ use crate::harness::{Outcome, Stage, Suite, cases};
 use crate::wire::{Wire, header};
 
 const SOON: Duration = Duration::from_secs(30);
-/// Emails of users of whom nobody hears, and users who have no email.
-const BYSTANDERS: i64 = 100_000;
-const FILL: &str = "
-    insert into notification.parked_emails (order_id, user_id, request_id, title, message)
-    select n, n / 3, gen_random_uuid(), 't', 'm' from generate_series(3000001, 3100000) n;
-    insert into notification.user_replica (id, username, email, version)
-    select n, 'u' || n, 'a@example.org', 1 from generate_series(2000001, 2100000) n";
-const EMPTY: &str = "
-    delete from notification.parked_emails where user_id >= 1000000;
-    delete from notification.user_replica where id >= 1000000";
 
 pub fn register(suite: &mut Suite) {
     cases!(
@@ -35,7 +25,6 @@ pub fn register(suite: &mut Suite) {
             an_order_before_its_user_is_known_is_decided_and_its_email_waits_for_the_address,
             what_was_said_earlier_does_not_undo_what_was_said_later,
             a_spoilt_replica_is_rebuilt_while_traffic_goes_on,
-            of_many_parked_emails_and_users_only_those_are_read_that_are_heard_of,
         ]
     );
 }
@@ -154,49 +143,4 @@ async fn a_spoilt_replica_is_rebuilt_while_traffic_goes_on(stage: &mut Stage) ->
         done?;
     }
     stage.check_at_rest().await
-}
-
-/// Each is looked for by the user's id. A plan that reads all of a table would be made while it is small, kept, and found out by who has
-/// a million users.
-async fn of_many_parked_emails_and_users_only_those_are_read_that_are_heard_of(stage: &mut Stage) -> Outcome {
-    const BEFORE: usize = 10;
-    const AFTER: usize = 20;
-    orders_of_new_users(stage, BEFORE).await?;
-    let admin = PgPool::connect(stage.database_as_admin().as_str()).await?;
-    sqlx::raw_sql(FILL).execute(&admin).await?;
-    orders_of_new_users(stage, AFTER).await?;
-    // A session tells what it has read when it ends.
-    stage.deployment.stop_service(Service::Notification).await?;
-    let heard_of = BYSTANDERS + i64::try_from(BEFORE + AFTER)?;
-    let read = eventually(SOON, async || {
-        let counted = "
-            select coalesce(sum(n_tup_ins) filter (where relname = 'user_replica'), 0)::bigint,
-                   coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
-            from pg_stat_user_tables
-            where schemaname = 'notification' and relname in ('parked_emails', 'user_replica')";
-        let (inserted, read): (i64, i64) = sqlx::query_as(counted).fetch_one(&admin).await?;
-        ensure!(inserted == heard_of, "{inserted} users of {heard_of} are counted");
-        Ok(read)
-    })
-    .await?;
-    ensure!(read < 1_000, "{read} rows were read for {} users", BEFORE + AFTER);
-    sqlx::raw_sql(EMPTY).execute(&admin).await?;
-    admin.close().await;
-    stage.deployment.start_service(Service::Notification).await
-}
-
-/// Orders of so many users, one after the other, each with its email.
-async fn orders_of_new_users(stage: &Stage, users: usize) -> Outcome {
-    for _ in 0..users {
-        let user = stage.api.create_user_with(1).await?;
-        let reply = stage.api.order(user, 1, &[]).await?;
-        ensure!(reply.status == StatusCode::CREATED, "{reply:?}");
-        eventually(SOON, async || {
-            let emails = stage.api.emails(user).await?;
-            ensure!(emails.len() == 1, "{emails:?}");
-            Ok(())
-        })
-        .await?;
-    }
-    Ok(())
 }
