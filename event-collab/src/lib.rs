@@ -10,7 +10,7 @@ pub use channels::{async_documents, topology};
 use clap::Subcommand;
 use futures_util::future::BoxFuture;
 use messaging::TopicCommand;
-use service::{ConsumerSettings, GatewaySettings};
+use service::{ConsumerSettings, GatewaySettings, NotificationSettings};
 use utoipa::openapi::OpenApi;
 
 pub mod billing;
@@ -19,8 +19,8 @@ pub mod gateway;
 pub mod messages;
 pub mod notification;
 pub mod order;
-mod parked;
-mod replica;
+pub mod parked;
+pub mod replica;
 pub mod replication;
 
 /// The services of the style, and commands that do something once. Each has `--help` with its settings.
@@ -33,7 +33,7 @@ pub enum Service {
     /// Owns the users and their accounts.
     Billing(ConsumerSettings),
     /// Owns the emails, and sends them.
-    Notification(notification::Settings),
+    Notification(NotificationSettings),
     /// What is done once about topics and dead letters.
     #[command(flatten)]
     Topics(TopicCommand),

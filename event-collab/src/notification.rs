@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use api::docs;
 use api::notification::Notification;
-use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement};
 use messaging::{Handler, Known, Said};
-use service::{ConsumerSettings, Failure, Service};
+use service::{Failure, NotificationSettings, Service};
 use sqlx::postgres::PgConnection;
 use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,15 +20,6 @@ use crate::messages::{OrderProcessed, TYPES};
 use crate::parked::{self, Unaddressed};
 use crate::replica;
 use crate::replication::Replica;
-
-/// Settings of notification.
-#[derive(Clone, Debug, Args)]
-pub struct Settings {
-    #[command(flatten)]
-    service: ConsumerSettings,
-    #[command(flatten)]
-    mail: mail::MailSettings,
-}
 
 messaging::consumes! {
     /// What notification reacts to.
@@ -96,11 +86,11 @@ pub(crate) fn routes() -> OpenApiRouter<Notification> {
 }
 
 /// Runs notification until it is told to stop.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: NotificationSettings) -> anyhow::Result<()> {
     let tables = [store::notification::migrations(), replica::migrations(), parked::migrations()];
     // It says nothing: this outbox stays empty, and nobody publishes it.
     let (mut service, outbox) =
-        Service::start_with_messages("notification", settings.service, tables).await?;
+        Service::start_with_messages("notification", settings.consumer, tables).await?;
     let wake = service.send_emails(&settings.mail, outbox.pool())?;
     service.consume("notification-users", Replica { emails: Some(Arc::clone(&wake)) }, &outbox)?;
     service.consume("notification", Emails { wake: Arc::clone(&wake) }, &outbox)?;

@@ -13,7 +13,7 @@ use store::notification::NewEmail;
 use crate::replica;
 
 /// The table, for the schema of the notification service.
-pub(crate) fn migrations() -> Migrator {
+pub fn migrations() -> Migrator {
     let mut migrator = sqlx::migrate!("migrations/notification");
     migrator.dangerous_set_table_name("_parked_migrations");
     migrator
@@ -88,10 +88,10 @@ async fn enqueue(tx: &mut PgConnection, emails: Vec<Unaddressed>) -> Result<Vec<
 }
 
 /// Stores what waited for the addresses of `users`, whom the replica knows by now.
-pub(crate) async fn release(
-    tx: &mut PgConnection,
-    users: impl Iterator<Item = UserId>,
-) -> Result<(), Failure> {
+///
+/// # Errors
+/// When the database fails.
+pub async fn release(tx: &mut PgConnection, users: impl Iterator<Item = UserId>) -> Result<(), Failure> {
     // Of a statement that could be for all users too, the plan for all would be kept, and read the whole replica for each batch.
     let released: Vec<Unaddressed> = sqlx::query_as(
         "delete from parked_emails where user_id = any($1)
@@ -109,69 +109,4 @@ pub(crate) async fn release(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-    use std::ops::Range;
-
-    use sandbox::Postgres;
-    use store::DatabaseSettings;
-
-    use super::*;
-
-    /// Emails of each of a third of a million users of whom nobody has heard, and as many users who wait for none.
-    const FILL: &str = "
-        insert into parked_emails (order_id, user_id, request_id, title, message)
-        select n, n / 3, gen_random_uuid(), 't', 'm' from generate_series(1, 1000000) n;
-        insert into user_replica (id, username, email, version)
-        select 1000000 + n, 'u' || n, 'a@example.org', 1 from generate_series(1, 333333) n";
-    /// Those of whom it hears then.
-    const HEARD: Range<i64> = 200_000..200_100;
-
-    /// How many rows were read so far.
-    async fn rows_read(conn: &mut PgConnection) -> i64 {
-        // A session tells when it has time, unless it is told to.
-        sqlx::query("select pg_stat_force_next_flush()").execute(&mut *conn).await.unwrap();
-        let question =
-            "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_user_tables
-                        where relname in ('parked_emails', 'user_replica', 'emails')";
-        sqlx::query_scalar(question).fetch_one(conn).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn of_a_million_parked_emails_only_those_are_read_that_are_released() {
-        let postgres = Postgres::start().await.unwrap();
-        let database_url = postgres.admin_url().to_string();
-        let pool = DatabaseSettings { database_url, database_connections: 1 }.pool("test").unwrap();
-        let mut conn = pool.acquire().await.unwrap();
-        sqlx::query("set statement_timeout = '1min'").execute(&mut *conn).await.unwrap();
-        for migrations in [store::notification::migrations(), migrations(), replica::migrations()] {
-            migrations.run_direct(None, &mut *conn, false).await.unwrap();
-        }
-        // The plans for empty tables are made and kept, as in a service that has run for long.
-        for _ in 0..10 {
-            release(&mut conn, HEARD.map(UserId)).await.unwrap();
-        }
-        sqlx::raw_sql(FILL).execute(&mut *conn).await.unwrap();
-        let before = rows_read(&mut conn).await;
-        release(&mut conn, (1_000_001..1_000_101).map(UserId)).await.unwrap();
-        let read = rows_read(&mut conn).await - before;
-        assert_eq!(read, 0, "rows were read to release nothing");
-
-        let hear = "insert into user_replica (id, username, email, version)
-                    select n, 'u' || n, 'a@example.org', 1 from generate_series(200000, 200099) n";
-        sqlx::query(hear).execute(&mut *conn).await.unwrap();
-        let before = rows_read(&mut conn).await;
-        release(&mut conn, HEARD.map(UserId)).await.unwrap();
-        let read = rows_read(&mut conn).await - before;
-        let sent: i64 =
-            sqlx::query_scalar("select count(*) from emails").fetch_one(&mut *conn).await.unwrap();
-        assert_eq!(sent, 300);
-        // Each is read to be released, and so is its address.
-        assert!(read <= 4 * sent, "{read} rows were read to release {sent}");
-        postgres.stop().await.unwrap();
-    }
 }

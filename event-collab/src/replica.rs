@@ -13,7 +13,7 @@ use store::StoreError;
 use crate::messages::UserInfo;
 
 /// The table, for the schema of a service that keeps a replica.
-pub(crate) fn migrations() -> Migrator {
+pub fn migrations() -> Migrator {
     let mut migrator = sqlx::migrate!("migrations/replica");
     migrator.dangerous_set_table_name("_replica_migrations");
     migrator

@@ -11,7 +11,7 @@ use api::notification::Notification;
 use clap::Args;
 use domain::{Operation, OrderEmail, RequestId, Settlement};
 use messaging::{Event, Handler, Known, Said};
-use service::{ConsumerSettings, Failure, Service};
+use service::{Failure, NotificationSettings, Service};
 use sqlx::postgres::PgConnection;
 use store::Once;
 use store::notification::NewEmail;
@@ -26,7 +26,7 @@ use crate::messages::{OrderProcessed, TYPES};
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     #[command(flatten)]
-    service: ConsumerSettings,
+    service: NotificationSettings,
     #[command(flatten)]
     client: web::ClientSettings,
     /// The address of the order service, such as `http://order:8080`.
@@ -35,8 +35,6 @@ pub struct Settings {
     /// The address of billing, such as `http://billing:8080`.
     #[arg(long, env = "BILLING_URL")]
     billing_url: url::Url,
-    #[command(flatten)]
-    mail: mail::MailSettings,
 }
 
 messaging::consumes! {
@@ -121,8 +119,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let tables = [store::notification::migrations()];
     // It says nothing: this outbox stays empty, and nobody publishes it.
     let (mut service, outbox) =
-        Service::start_with_messages("notification", settings.service, tables).await?;
-    let wake = service.send_emails(&settings.mail, outbox.pool())?;
+        Service::start_with_messages("notification", settings.service.consumer, tables).await?;
+    let wake = service.send_emails(&settings.service.mail, outbox.pool())?;
     let client = Client::new(settings.client)?;
     let emails = Emails {
         order: client.peer("order", settings.order_url),

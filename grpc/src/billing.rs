@@ -6,15 +6,14 @@ use api::{AddressSettings, Addressed as _};
 use clap::Args;
 use domain::UserId;
 use rpc::{Refusal, RpcSettings};
-use service::{Service, ServiceSettings};
-use store::Pool;
-
-use crate::messages::billing::{
+use rpc_contract::billing::{
     BillingService, CreateUserRequest, CreateUserResponse, DepositRequest, DepositResponse,
     GetRequestRequest, GetRequestResponse, GetUserRequest, GetUserResponse, UpdateProfileRequest,
     UpdateProfileResponse, WithdrawRequest, WithdrawResponse, billing_service, profile,
 };
-use crate::messages::{DESCRIPTORS, invalid, refused, request_id};
+use rpc_contract::{DESCRIPTORS, invalid, refused, request_id};
+use service::{Service, ServiceSettings};
+use store::Pool;
 
 /// Settings of billing.
 #[derive(Clone, Debug, Args)]

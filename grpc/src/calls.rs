@@ -5,12 +5,11 @@ use api::IdempotencyKey;
 use api::types::User;
 use domain::{Operation, OrderEmail, Refusal as Rejection, RequestId, Settlement, UserId};
 use rpc::{CallError as NotDone, Code};
+use rpc_contract::billing::{BillingServiceClient, GetUserRequest, WithdrawRequest, user};
+use rpc_contract::notification::{NotificationServiceClient, SendEmailRequest};
+use rpc_contract::unusable;
 use store::order::Order;
 use web::PeerError;
-
-use crate::messages::billing::{BillingServiceClient, GetUserRequest, WithdrawRequest, user};
-use crate::messages::notification::{NotificationServiceClient, SendEmailRequest};
-use crate::messages::unusable;
 
 /// The two services that the order service calls.
 #[derive(Clone)]

@@ -17,14 +17,13 @@ use clap::Args;
 use domain::{EmailId, Operation, OrderId, Profile, RequestId, Settlement, UserId};
 use http::{HeaderMap, StatusCode};
 use rpc::{CallError, ChannelSettings, Client, Target};
+use rpc_contract::billing::{self, BillingServiceClient};
+use rpc_contract::notification::{self, NotificationServiceClient};
+use rpc_contract::order::{self, OrderServiceClient, Outcome};
+use rpc_contract::{told_outside, unusable};
 use service::{Service, ServiceSettings};
 use utoipa_axum::router::OpenApiRouter;
 use web::{Check, Json, Path, Problem, Query};
-
-use crate::messages::billing::{self, BillingServiceClient};
-use crate::messages::notification::{self, NotificationServiceClient};
-use crate::messages::order::{self, OrderServiceClient, Outcome};
-use crate::messages::{told_outside, unusable};
 
 /// Settings of the gateway.
 #[derive(Clone, Debug, Args)]

@@ -1,8 +1,8 @@
 //! Synchronous orchestration over RPC: as in the RESTful style services call each other and answer when all is done, but by typed
 //! methods (Protocol Buffers over HTTP/2), and the caller spreads its calls over a peer's instances itself.
 //!
-//! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others, and `messages`, what goes over the
-//! wire. How a call travels is the crate `rpc`'s; what finishes an order that a crash left, the crate `orchestration`'s.
+//! Read [`order`] first: its `create_order` is the style. Then `calls`, what it asks of others. What goes over the wire is the crate
+//! `rpc-contract`'s; how a call travels, the crate `rpc`'s; what finishes an order that a crash left, the crate `orchestration`'s.
 
 use api::docs::document;
 use clap::Subcommand;
@@ -12,7 +12,6 @@ use utoipa::openapi::OpenApi;
 pub mod billing;
 mod calls;
 pub mod gateway;
-mod messages;
 pub mod notification;
 pub mod order;
 

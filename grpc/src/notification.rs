@@ -5,13 +5,12 @@ use api::{AddressSettings, Addressed as _};
 use clap::Args;
 use domain::UserId;
 use rpc::{Refusal, RpcSettings};
-use service::{Service, ServiceSettings};
-
-use crate::messages::notification::{
+use rpc_contract::notification::{
     ListEmailsRequest, ListEmailsResponse, NotificationService, SendEmailRequest, SendEmailResponse,
     notification_service,
 };
-use crate::messages::{DESCRIPTORS, invalid, refused, request_id};
+use rpc_contract::{DESCRIPTORS, invalid, refused, request_id};
+use service::{Service, ServiceSettings};
 
 /// Settings of notification.
 #[derive(Clone, Debug, Args)]

@@ -11,30 +11,26 @@
 use std::time::Duration;
 
 use api::ApiError;
-use api::operations::billing::once;
 use api::operations::order as operations;
-use api::types::{CreateOrderRequest as Asked, User};
+use api::types::User;
 use clap::Args;
 use domain::{OrderEmail, OrderId, RequestId, Settlement, UserId};
-use orchestration::{
-    Asked as Question, Flow, FlowError, RecoverySettings, Unfinished, known_order, settled_before,
-};
+use orchestration::{Asked, Flow, FlowError, RecoverySettings, Unfinished, known_order, settled_before};
 use rpc::{ChannelSettings, Client, Method, Refusal, RpcSettings, Target};
-use service::{Service, ServiceSettings};
-use store::order::{NewOrder, Order};
-use store::{StoreError, chain, uninterrupted};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
-
-use crate::calls::{CallError, Calls};
-use crate::messages::billing::BillingServiceClient;
-use crate::messages::notification::NotificationServiceClient;
-use crate::messages::order::{
+use rpc_contract::billing::BillingServiceClient;
+use rpc_contract::notification::NotificationServiceClient;
+use rpc_contract::order::{
     AcceptedOrder, CreateOrderRequest, CreateOrderResponse, GetOrderByRequestRequest,
     GetOrderByRequestResponse, GetOrderRequest, GetOrderResponse, ListOrdersRequest, ListOrdersResponse,
     OrderService, Outcome, PaidOrder, order_service,
 };
-use crate::messages::{DESCRIPTORS, refused, request_id};
+use rpc_contract::{DESCRIPTORS, refused, request_id};
+use service::{Service, ServiceSettings};
+use store::order::Order;
+use store::{StoreError, chain};
+use tokio::time::{Instant, timeout_at};
+
+use crate::calls::{CallError, Calls};
 
 /// Settings of the order service.
 #[derive(Clone, Debug, Args)]
@@ -81,12 +77,6 @@ impl FlowError for StepError {
     }
 }
 
-impl From<sqlx::Error> for StepError {
-    fn from(error: sqlx::Error) -> Self {
-        StoreError::from(error).into()
-    }
-}
-
 impl OrderService for Orders {
     /// Creates an order and has it paid.
     async fn create_order(&self, request: CreateOrderRequest) -> Result<CreateOrderResponse, Refusal> {
@@ -105,7 +95,9 @@ impl OrderService for Orders {
         };
         // 2. The order is pending. From here on it exists, and it ends, whoever hangs up or dies: 3. to 5. run in a task of
         // their own, which outlives this call.
-        let finishing = self.clone().begin(id, asked, user).await.map_err(refused)?;
+        let (flow, list) = (self.clone(), &self.unfinished);
+        let begun = list.begin(id, asked, |order| async move { flow.finish(order, user).await });
+        let finishing = begun.await.map_err(refused)?;
         if prefer.respond_async {
             return Ok(accepted(id));
         }
@@ -113,7 +105,7 @@ impl OrderService for Orders {
             Ok(Ok(Ok(order))) => Some(order),
             // A step failed, and its task has logged why; or it takes too long. That does not mean that there is no outcome:
             // the order may be settled and only its email be late, or recovery ask again in time.
-            Ok(_) | Err(_) => settled_before(self.unfinished.pool(), answer_by, id).await,
+            Ok(_) | Err(_) => settled_before(list.pool(), answer_by, id).await,
         };
         order.map_or_else(|| Ok(accepted(id)), |order| outcome(&order))
     }
@@ -158,54 +150,18 @@ fn told(outcome: Outcome) -> CreateOrderResponse {
 impl Orders {
     /// Asks billing who orders, for as long as the client waits (but long enough for an answer).
     async fn find_user_before(&self, answer_by: Instant, user: UserId) -> Result<Option<User>, ApiError> {
-        match Question::before(answer_by, self.calls.find_user(user)).await {
-            Question::Answered(Ok(user)) => Ok(user),
-            Question::Answered(Err(error)) => {
+        match Asked::before(answer_by, self.calls.find_user(user)).await {
+            Asked::Answered(Ok(user)) => Ok(user),
+            Asked::Answered(Err(error)) => {
                 tracing::warn!(error = chain(&error), "order refused");
                 Err(ApiError::Unavailable(
                     "The billing service cannot be asked. Nothing was done; try again.".to_owned(),
                 ))
             }
-            Question::TooSlow => Err(ApiError::Unavailable(
+            Asked::TooSlow => Err(ApiError::Unavailable(
                 "The billing service is too slow. Nothing was done; try again.".to_owned(),
             )),
         }
-    }
-
-    /// Stores the pending order and starts to finish it. A repeated request joins in: every step finds its earlier effect.
-    async fn begin(
-        self,
-        request_id: RequestId,
-        Asked { user_id, price }: Asked,
-        user: Option<User>,
-    ) -> Result<JoinHandle<Result<Order, StepError>>, ApiError> {
-        let attempt = self.unfinished.attempt();
-        let new = NewOrder { request: request_id, user: user_id, price, user_version: None };
-        // Whoever hangs up between the two: what is stored is finished at once, and not by recovery.
-        uninterrupted(async move {
-            let unfinished = self.unfinished.clone();
-            let stored = self.unfinished.pool().transaction(move |tx| {
-                Box::pin(async move {
-                    let order = once(store::order::create(tx, new).await?)?;
-                    if order.settlement().is_none() {
-                        unfinished.remember(tx, order.id).await?;
-                    }
-                    Ok::<_, ApiError>(order)
-                })
-            });
-            let order = stored.await?;
-            fail::fail_point!("order::pending");
-            let unfinished = self.unfinished.clone();
-            // Logged here, since nobody may wait for it any more.
-            Ok(unfinished.spawn(attempt, async move {
-                let id = order.id;
-                let outcome = self.finish(order, user).await;
-                outcome.inspect_err(|error| {
-                    tracing::warn!(order = id.0, error = chain(error), "left to recovery");
-                })
-            }))
-        })
-        .await
     }
 
     /// Steps 3 to 5, from pending to the end. What the client is told does not depend on the last one, though it waits for it:
@@ -222,35 +178,6 @@ impl Orders {
         }
         Ok(order)
     }
-
-    /// Step 5, the email, and the order is finished. Notification being away does not change the order: the email follows
-    /// when it is back.
-    async fn send_email(&self, order: &Order, user: Option<User>) -> Result<(), StepError> {
-        let email = order.settlement().and_then(|settlement| OrderEmail::about(order.id, settlement));
-        if let Some(email) = email {
-            let user = match user {
-                Some(user) => user,
-                None => self.calls.find_user(order.user_id).await?.ok_or(StepError::UserMissing)?,
-            };
-            self.calls.send_email(order, email, user).await?;
-        }
-        fail::fail_point!("order::email_handed_over");
-        self.unfinished.finished(order.id);
-        Ok(())
-    }
-
-    async fn settle(&self, order: Order, settlement: Settlement) -> Result<Order, StepError> {
-        let settled = self.unfinished.pool().run(move |conn| {
-            Box::pin(async move {
-                match store::order::settle(conn, order.id, settlement).await? {
-                    Some(settled) => Ok::<_, StepError>(settled),
-                    // Somebody was faster: a repeat of the request, or recovery. Billing told both of them the same.
-                    None => Ok(store::order::find(conn, order.id).await?.unwrap_or(order)),
-                }
-            })
-        });
-        settled.await
-    }
 }
 
 impl Flow for Orders {
@@ -266,7 +193,7 @@ impl Flow for Orders {
         let settlement = self.calls.withdraw(&order).await?;
         fail::fail_point!("order::withdrawal_answered");
         // 4. Paid or rejected, for good.
-        let order = self.settle(order, settlement).await?;
+        let order = self.unfinished.settle(order, settlement).await?;
         fail::fail_point!("order::terminal");
         Ok(order)
     }
@@ -274,6 +201,24 @@ impl Flow for Orders {
     /// Step 5, for somebody who does not know the user any more.
     async fn notify(&self, order: &Order) -> Result<(), StepError> {
         self.send_email(order, None).await
+    }
+}
+
+impl Orders {
+    /// Step 5, the email, and the order is finished. Notification being away does not change the order: the email follows
+    /// when it is back.
+    async fn send_email(&self, order: &Order, user: Option<User>) -> Result<(), StepError> {
+        let email = order.settlement().and_then(|settlement| OrderEmail::about(order.id, settlement));
+        if let Some(email) = email {
+            let user = match user {
+                Some(user) => user,
+                None => self.calls.find_user(order.user_id).await?.ok_or(StepError::UserMissing)?,
+            };
+            self.calls.send_email(order, email, user).await?;
+        }
+        fail::fail_point!("order::email_handed_over");
+        self.unfinished.finished(order.id);
+        Ok(())
     }
 }
 

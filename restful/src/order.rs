@@ -11,20 +11,18 @@
 use api::docs::{
     self, Accepted, BadRequest, Internal, KeyReused, NotFound, PreconditionFailed, TooLarge, Unavailable,
 };
-use api::operations::billing::once;
 use api::types::{CreateOrderRequest, OrderCreated, User};
 use api::{ApiError, IdempotencyKey, IdempotencyKeyHeader, Prefer, PreferHeader};
 use axum::extract::State;
 use axum::response::Response;
 use clap::Args;
-use domain::{Operation, OrderEmail, RequestId, Settlement, UserId};
+use domain::{Operation, OrderEmail, UserId};
 use orchestration::{
     Asked, Flow, FlowError, RecoverySettings, Unfinished, known_order, outcome, settled_before,
 };
 use service::{Service, ServiceSettings};
-use store::order::{NewOrder, Order};
-use store::{StoreError, chain, uninterrupted};
-use tokio::task::JoinHandle;
+use store::order::Order;
+use store::{StoreError, chain};
 use tokio::time::{Instant, timeout_at};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -75,12 +73,6 @@ impl FlowError for StepError {
     }
 }
 
-impl From<sqlx::Error> for StepError {
-    fn from(error: sqlx::Error) -> Self {
-        StoreError::from(error).into()
-    }
-}
-
 /// The service's own route.
 pub(crate) fn routes() -> OpenApiRouter<Orders> {
     docs::documented("restful", "order", "Owns orders, and orchestrates.").routes(routes!(create_order))
@@ -112,8 +104,9 @@ pub(crate) async fn create_order(
     };
     // 2. The order is pending. From here on it exists, and it ends, whoever hangs up or dies: 3. to 5. run in a task of
     // their own, which outlives this handler.
-    let pool = orders.unfinished.pool().clone();
-    let finishing = orders.begin(request_id, request, user).await?;
+    let (flow, list) = (orders.clone(), orders.unfinished);
+    let finishing =
+        list.begin(request_id, request, |order| async move { flow.finish(order, user).await }).await?;
     if prefer.respond_async {
         return Ok(api::order::accepted(request_id, &prefer));
     }
@@ -121,7 +114,7 @@ pub(crate) async fn create_order(
         Ok(Ok(Ok(order))) => Some(order),
         // A step failed, and its task has logged why; or it takes too long. That does not mean that there is no outcome: the
         // order may be settled and only its email be late, or recovery ask again in time.
-        Ok(_) | Err(_) => settled_before(&pool, answer_by, request_id).await,
+        Ok(_) | Err(_) => settled_before(list.pool(), answer_by, request_id).await,
     };
     match order {
         Some(order) => outcome(&order, &prefer),
@@ -146,42 +139,6 @@ impl Orders {
         }
     }
 
-    /// Stores the pending order and starts to finish it. A repeated request joins in: every step finds its earlier effect.
-    async fn begin(
-        self,
-        request_id: RequestId,
-        CreateOrderRequest { user_id, price }: CreateOrderRequest,
-        user: Option<User>,
-    ) -> Result<JoinHandle<Result<Order, StepError>>, ApiError> {
-        let attempt = self.unfinished.attempt();
-        let new = NewOrder { request: request_id, user: user_id, price, user_version: None };
-        // Whoever hangs up between the two: what is stored is finished at once, and not by recovery.
-        uninterrupted(async move {
-            let unfinished = self.unfinished.clone();
-            let stored = self.unfinished.pool().transaction(move |tx| {
-                Box::pin(async move {
-                    let order = once(store::order::create(tx, new).await?)?;
-                    if order.settlement().is_none() {
-                        unfinished.remember(tx, order.id).await?;
-                    }
-                    Ok::<_, ApiError>(order)
-                })
-            });
-            let order = stored.await?;
-            fail::fail_point!("order::pending");
-            let unfinished = self.unfinished.clone();
-            // Logged here, since nobody may wait for it any more.
-            Ok(unfinished.spawn(attempt, async move {
-                let id = order.id;
-                let outcome = self.finish(order, user).await;
-                outcome.inspect_err(|error| {
-                    tracing::warn!(order = id.0, error = chain(error), "left to recovery");
-                })
-            }))
-        })
-        .await
-    }
-
     /// Steps 3 to 5, from pending to the end. What the client is told does not depend on the last one, though it waits for it:
     /// that is this style.
     async fn finish(&self, order: Order, user: Option<User>) -> Result<Order, StepError> {
@@ -195,35 +152,6 @@ impl Orders {
             tracing::warn!(order = order.id.0, error = chain(&error), "the email will follow");
         }
         Ok(order)
-    }
-
-    /// Step 5, the email, and the order is finished. Notification being away does not change the order: the email follows
-    /// when it is back.
-    async fn send_email(&self, order: &Order, user: Option<User>) -> Result<(), StepError> {
-        let email = order.settlement().and_then(|settlement| OrderEmail::about(order.id, settlement));
-        if let Some(email) = email {
-            let user = match user {
-                Some(user) => user,
-                None => self.calls.find_user(order.user_id).await?.ok_or(StepError::UserMissing)?,
-            };
-            self.calls.send_email(order, email, user).await?;
-        }
-        fail::fail_point!("order::email_handed_over");
-        self.unfinished.finished(order.id);
-        Ok(())
-    }
-
-    async fn settle(&self, order: Order, settlement: Settlement) -> Result<Order, StepError> {
-        let settled = self.unfinished.pool().run(move |conn| {
-            Box::pin(async move {
-                match store::order::settle(conn, order.id, settlement).await? {
-                    Some(settled) => Ok::<_, StepError>(settled),
-                    // Somebody was faster: a repeat of the request, or recovery. Billing told both of them the same.
-                    None => Ok(store::order::find(conn, order.id).await?.unwrap_or(order)),
-                }
-            })
-        });
-        settled.await
     }
 }
 
@@ -240,7 +168,7 @@ impl Flow for Orders {
         let settlement = self.calls.withdraw(&order).await?;
         fail::fail_point!("order::withdrawal_answered");
         // 4. Paid or rejected, for good.
-        let order = self.settle(order, settlement).await?;
+        let order = self.unfinished.settle(order, settlement).await?;
         fail::fail_point!("order::terminal");
         Ok(order)
     }
@@ -248,6 +176,24 @@ impl Flow for Orders {
     /// Step 5, for somebody who does not know the user any more.
     async fn notify(&self, order: &Order) -> Result<(), StepError> {
         self.send_email(order, None).await
+    }
+}
+
+impl Orders {
+    /// Step 5, the email, and the order is finished. Notification being away does not change the order: the email follows
+    /// when it is back.
+    async fn send_email(&self, order: &Order, user: Option<User>) -> Result<(), StepError> {
+        let email = order.settlement().and_then(|settlement| OrderEmail::about(order.id, settlement));
+        if let Some(email) = email {
+            let user = match user {
+                Some(user) => user,
+                None => self.calls.find_user(order.user_id).await?.ok_or(StepError::UserMissing)?,
+            };
+            self.calls.send_email(order, email, user).await?;
+        }
+        fail::fail_point!("order::email_handed_over");
+        self.unfinished.finished(order.id);
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The house: which crate may depend on which, that no two files import each other, and that a release is built without fault
-//! injection.
+//! The house: which crate may depend on which, that no two files import each other, how long a style may be, and that a release is
+//! built without fault injection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::imports::Imports;
 use crate::harness::{Outcome, Suite, workspace_root};
 
 /// Whom each shared crate may depend on: the arrows of the design, which point one way.
-const SHARED: [(&str, &[&str]); 13] = [
+const SHARED: [(&str, &[&str]); 14] = [
     ("database", &[]),
     ("domain", &[]),
     ("mail", &[]),
@@ -27,6 +27,7 @@ const SHARED: [(&str, &[&str]); 13] = [
     ("store", &["database", "domain", "mail"]),
     ("api", &["domain", "store", "web"]),
     ("orchestration", &["api", "domain", "store", "web"]),
+    ("rpc-contract", &["api", "domain", "rpc", "rpc-build", "store", "web"]),
     ("service", &["api", "mail", "messaging", "rpc", "store", "telemetry", "web"]),
 ];
 /// Whom a style may depend on: what is shared, never another style, and nothing that is there for tests.
@@ -37,12 +38,16 @@ const STYLE: &[&str] = &[
     "messaging",
     "orchestration",
     "rpc",
-    "rpc-build",
+    "rpc-contract",
     "service",
     "store",
     "telemetry",
     "web",
 ];
+/// How many lines a style's own code may have, with all comments: it is read in one sitting.
+const LINES_MAX: usize = 1_000;
+/// Those that keep more than the others: replicas of what others own; the state of a saga.
+const LINES_MAX_OF: [(&str, usize); 2] = [("event-collab", 1_200), ("command-reply", 1_200)];
 /// What stands on the styles, and on which of these each stands: `tests` needs nothing of `study` but its program.
 const ABOVE: [(&str, &[&str]); 3] = [("lab", &[]), ("study", &["lab"]), ("tests", &["lab"])];
 
@@ -57,6 +62,8 @@ pub fn register(suite: &mut Suite) {
         "house::what_only_looks_like_a_circle_is_none".to_owned(),
         what_only_looks_like_a_circle_is_none,
     );
+    suite.trial("house::a_style_can_be_read_in_one_sitting".to_owned(), styles_are_short);
+    suite.trial("house::a_style_with_a_line_too_many_is_found".to_owned(), lines_too_many_are_found);
     suite.trial("house::a_release_is_built_without_fault_injection".to_owned(), no_faults_in_releases);
 }
 
@@ -148,6 +155,37 @@ fn sources(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
         }
     }
     Ok(found)
+}
+
+async fn styles_are_short() -> Outcome {
+    let mut findings = Findings::default();
+    for style in STYLES {
+        findings.note(style.name, is_short(style.name, &sources(&workspace_root().join(style.name))?));
+    }
+    findings.conclude()
+}
+
+/// Whether a style with these files, which are named from its directory, has no more lines than it may.
+fn is_short(style: &str, files: &[(String, String)]) -> Outcome {
+    let own = files.iter().filter(|(file, _)| !file.starts_with("tests/"));
+    let lines: usize = own.map(|(_, text)| text.lines().count()).sum();
+    let most = LINES_MAX_OF.iter().find(|(name, _)| *name == style).map_or(LINES_MAX, |(_, most)| *most);
+    ensure!(lines > 0, "has no code where it is looked for");
+    ensure!(lines <= most, "has {lines} lines of its own, and may have {most}");
+    Ok(())
+}
+
+async fn lines_too_many_are_found() -> Outcome {
+    let file = |name: &str, lines| (name.to_owned(), "//\n".repeat(lines));
+    for (style, most) in [("restful", 1_000), ("event-collab", 1_200)] {
+        // What its own tests say is not counted; what it is built with is.
+        let mut files = vec![file("tests/it.rs", 500), file("build.rs", 10), file("src/lib.rs", most - 10)];
+        is_short(style, &files)?;
+        files.push(file("src/order/more.rs", 1));
+        ensure!(is_short(style, &files).is_err(), "{style} may have {} lines", most + 1);
+    }
+    ensure!(is_short("restful", &[]).is_err(), "a style may be nowhere");
+    Ok(())
 }
 
 /// Each way in which a file can name what another one defines.

@@ -44,9 +44,9 @@ pub(super) const STYLE: Style = Style {
     },
     walk: Walk {
         asked: &[code!("grpc/src/order.rs": create_order)],
-        pending: &[code!("grpc/src/order.rs": begin)],
+        pending: &[code!("shared/orchestration/src/steps.rs": begin)],
         withdrawn: &[code!("grpc/src/order.rs": decide), code!("grpc/src/calls.rs": withdraw)],
-        settled: &[code!("grpc/src/order.rs": settle)],
+        settled: &[code!("shared/orchestration/src/steps.rs": settle)],
         told: &[code!("grpc/src/order.rs": outcome), code!("grpc/src/gateway.rs": create_order)],
         written_to: &[code!("grpc/src/order.rs": send_email), code!("grpc/src/calls.rs": send_email)],
     },

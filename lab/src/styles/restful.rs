@@ -44,9 +44,9 @@ pub(super) const STYLE: Style = Style {
     },
     walk: Walk {
         asked: &[code!("restful/src/order.rs": create_order)],
-        pending: &[code!("restful/src/order.rs": begin)],
+        pending: &[code!("shared/orchestration/src/steps.rs": begin)],
         withdrawn: &[code!("restful/src/order.rs": decide), code!("restful/src/calls.rs": withdraw)],
-        settled: &[code!("restful/src/order.rs": settle)],
+        settled: &[code!("shared/orchestration/src/steps.rs": settle)],
         told: &[code!("shared/orchestration/src/waiting.rs": outcome)],
         written_to: &[code!("restful/src/order.rs": send_email), code!("restful/src/calls.rs": send_email)],
     },

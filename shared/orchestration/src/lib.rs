@@ -1,4 +1,4 @@
-//! What synchronous orchestrators share: the list of unfinished orders, recovery, and waiting.
+//! What synchronous orchestrators share: the list of unfinished orders, with the steps that need nobody else; recovery; and waiting.
 //!
 //! An orchestrator keeps the state of a flow in its own memory, and that is lost with the process. What must not be lost is one
 //! row per order that is not finished yet, written with the order itself. Recovery takes the rows that are due and runs the flow
@@ -7,6 +7,7 @@
 mod flow;
 mod recovery;
 mod settings;
+mod steps;
 mod unfinished;
 mod waiting;
 

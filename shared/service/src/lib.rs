@@ -21,4 +21,4 @@ mod workers;
 pub use failure::Failure;
 pub use life::{Service, ServiceSettings};
 #[cfg(feature = "messages")]
-pub use messages::{ConsumerSettings, GatewaySettings};
+pub use messages::{ConsumerSettings, GatewaySettings, NotificationSettings};

@@ -4,6 +4,7 @@ use api::gateway::PeerSettings;
 use api::password::PasswordSettings;
 use clap::Args;
 use futures_util::future::BoxFuture;
+use mail::MailSettings;
 use messaging::{Consumer, Handler, KafkaSettings, Outbox};
 use sqlx::migrate::Migrator;
 use store::DatabaseSettings;
@@ -24,6 +25,18 @@ pub struct ConsumerSettings {
     /// Where messages come from and go to.
     #[command(flatten)]
     pub kafka: KafkaSettings,
+}
+
+/// Settings of a service that sends emails about what it hears.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub struct NotificationSettings {
+    /// As every service that consumes messages.
+    #[command(flatten)]
+    pub consumer: ConsumerSettings,
+    /// How emails are sent.
+    #[command(flatten)]
+    pub mail: MailSettings,
 }
 
 /// Settings of a gateway that asks by message.

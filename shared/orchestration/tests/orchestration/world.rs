@@ -80,6 +80,12 @@ impl World {
         store::order::settle(&mut conn, order.id, settlement).await.unwrap().unwrap();
     }
 
+    /// Takes an order off the list, as the service does that has finished it.
+    pub async fn strike_off(&self, order: OrderId) {
+        let strike_off = sqlx::query("delete from unfinished where order_id = $1").bind(order);
+        strike_off.execute(&mut *self.pool.acquire().await.unwrap()).await.unwrap();
+    }
+
     /// When each order on the list is due, in seconds from now, and how often it was taken.
     pub async fn list(&self) -> HashMap<OrderId, (f64, i32)> {
         let mut conn = self.pool.acquire().await.unwrap();

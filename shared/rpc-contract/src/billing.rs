@@ -5,8 +5,10 @@ use domain::{Balance, OrderId, Profile as ValidProfile, RequestId, UserId};
 use rpc::Refusal;
 use store::billing::{Deposit, Withdrawal};
 
-pub(crate) use super::proto::billing::v1::*;
-use super::{invalid, parse, parse_optional};
+use crate::fields::{parse, parse_optional};
+use crate::refusals::invalid;
+
+pub use crate::proto::billing::v1::*;
 use finished_request::{Operation, Outcome};
 
 impl From<&ValidProfile> for Profile {
@@ -22,7 +24,7 @@ impl From<&ValidProfile> for Profile {
 }
 
 /// The profile in a request.
-pub(crate) fn profile(profile: Option<Profile>) -> Result<ValidProfile, Refusal> {
+pub fn profile(profile: Option<Profile>) -> Result<ValidProfile, Refusal> {
     let Profile { first_name, last_name, email, phone } =
         profile.ok_or_else(|| invalid("profile", "must be there"))?;
     Ok(ValidProfile {
@@ -34,8 +36,8 @@ pub(crate) fn profile(profile: Option<Profile>) -> Result<ValidProfile, Refusal>
 }
 
 impl CreateUserRequest {
-    /// The gateway's request.
-    pub(crate) fn of(request: RequestId, asked: types::CreateUserRequest) -> Self {
+    /// What a gateway asks with.
+    pub fn of(request: RequestId, asked: types::CreateUserRequest) -> Self {
         let (registration, password) = asked.into_parts();
         Self {
             request_id: request.to_string(),
@@ -45,7 +47,8 @@ impl CreateUserRequest {
         }
     }
 
-    pub(crate) fn asked(self) -> Result<types::CreateUserRequest, Refusal> {
+    /// What it asks for, if that is valid.
+    pub fn asked(self) -> Result<types::CreateUserRequest, Refusal> {
         let ValidProfile { first_name, last_name, email, phone } = profile(self.profile)?;
         Ok(types::CreateUserRequest {
             username: parse("username", self.username)?,
@@ -67,7 +70,7 @@ impl From<types::User> for User {
 }
 
 /// The user in a response.
-pub(crate) fn user(user: Option<User>) -> Result<types::User, String> {
+pub fn user(user: Option<User>) -> Result<types::User, String> {
     let User { id, username, profile, balance_minor, version } = user.ok_or("there is no user")?;
     let Profile { first_name, last_name, email, phone } = profile.ok_or("the user has no profile")?;
     let balance = balance(balance_minor)?;
@@ -75,18 +78,20 @@ pub(crate) fn user(user: Option<User>) -> Result<types::User, String> {
 }
 
 /// The balance in a response.
-pub(crate) fn balance(minor: i64) -> Result<Balance, String> {
+pub fn balance(minor: i64) -> Result<Balance, String> {
     minor.try_into().map_err(|error: domain::AmountError| format!("balance_minor {error}"))
 }
 
 impl DepositRequest {
-    pub(crate) fn asked(&self) -> Result<Deposit, Refusal> {
+    /// What it asks for, if that is valid.
+    pub fn asked(&self) -> Result<Deposit, Refusal> {
         Ok(Deposit { user_id: UserId(self.user_id), amount: parse("amount_minor", self.amount_minor)? })
     }
 }
 
 impl WithdrawRequest {
-    pub(crate) fn asked(&self) -> Result<Withdrawal, Refusal> {
+    /// What it asks for, if that is valid.
+    pub fn asked(&self) -> Result<Withdrawal, Refusal> {
         Ok(Withdrawal {
             user_id: UserId(self.user_id),
             amount: parse("amount_minor", self.amount_minor)?,
@@ -120,7 +125,7 @@ impl From<types::FinishedRequest> for FinishedRequest {
 }
 
 /// The finished request in a response.
-pub(crate) fn finished(finished: FinishedRequest) -> Result<types::FinishedRequest, String> {
+pub fn finished(finished: FinishedRequest) -> Result<types::FinishedRequest, String> {
     let asked = finished.operation();
     let operation = OPERATIONS.iter().find(|row| row.1 == asked).ok_or("an unknown operation")?;
     let request_id = finished.request_id.parse().map_err(|_| "request_id is no UUID")?;

@@ -6,9 +6,11 @@ use api::types;
 use domain::{Amount, OrderId, OrderStatus as Status, Refusal as Rejection, RequestId, UserId};
 use rpc::Refusal;
 
-pub(crate) use super::proto::order::v1::*;
-use super::{invalid, page_limit, parse, time, timestamp};
-pub(crate) use create_order_response::Outcome;
+use crate::fields::{page_limit, parse, time, timestamp};
+use crate::refusals::invalid;
+
+pub use crate::proto::order::v1::*;
+pub use create_order_response::Outcome;
 
 /// Each status, in words of both sides.
 const STATUSES: [(Status, OrderStatus); 3] = [
@@ -23,8 +25,8 @@ const REASONS: [(Rejection, RejectionReason); 2] = [
 ];
 
 impl CreateOrderRequest {
-    /// The gateway's request.
-    pub(crate) fn of(request: RequestId, asked: types::CreateOrderRequest, prefer: &Prefer) -> Self {
+    /// What a gateway asks with.
+    pub fn of(request: RequestId, asked: types::CreateOrderRequest, prefer: &Prefer) -> Self {
         Self {
             request_id: request.to_string(),
             user_id: asked.user_id.0,
@@ -34,7 +36,8 @@ impl CreateOrderRequest {
         }
     }
 
-    pub(crate) fn asked(&self) -> Result<(types::CreateOrderRequest, Prefer), Refusal> {
+    /// What it asks for, if that is valid.
+    pub fn asked(&self) -> Result<(types::CreateOrderRequest, Prefer), Refusal> {
         let price = parse("price_minor", self.price_minor)?;
         let wait = self.wait.map(std::time::Duration::try_from).transpose();
         let wait = wait.map_err(|_| invalid("wait", "must not be negative"))?;
@@ -63,7 +66,7 @@ impl From<types::Order> for Order {
 }
 
 /// The order in a response.
-pub(crate) fn order(order: Order) -> Result<types::Order, String> {
+pub fn order(order: Order) -> Result<types::Order, String> {
     let (status, why) = (order.status(), order.reason());
     let status = STATUSES.iter().find(|row| row.1 == status).ok_or("an unknown status")?;
     let reason = REASONS.iter().find(|row| row.1 == why);
@@ -81,8 +84,8 @@ pub(crate) fn order(order: Order) -> Result<types::Order, String> {
 }
 
 impl ListOrdersRequest {
-    /// The gateway's request.
-    pub(crate) fn of(query: OrdersQuery) -> Self {
+    /// What a gateway asks with.
+    pub fn of(query: OrdersQuery) -> Self {
         Self {
             user_id: query.user_id.map(|user| user.0),
             after: query.after.map(|order| order.0),
@@ -90,7 +93,8 @@ impl ListOrdersRequest {
         }
     }
 
-    pub(crate) fn asked(&self) -> Result<OrdersQuery, Refusal> {
+    /// What it asks for, if that is valid.
+    pub fn asked(&self) -> Result<OrdersQuery, Refusal> {
         Ok(OrdersQuery {
             user_id: self.user_id.map(UserId),
             after: self.after.map(OrderId),

@@ -1,5 +1,5 @@
 //! Generates code from the documents of the services: they are the source, and not made from code as those of HTTP are.
 
 fn main() -> anyhow::Result<()> {
-    rpc_build::compile("../api-specs/grpc")
+    rpc_build::compile("../../api-specs/grpc")
 }

@@ -5,8 +5,9 @@ use api::types;
 use domain::{EmailId, OrderId, UserId};
 use rpc::Refusal;
 
-pub(crate) use super::proto::notification::v1::*;
-use super::{page_limit, parse, time, timestamp};
+use crate::fields::{page_limit, parse, time, timestamp};
+
+pub use crate::proto::notification::v1::*;
 
 /// Each status, in words of both sides.
 const STATUSES: [(&str, EmailStatus); 4] = [
@@ -17,7 +18,8 @@ const STATUSES: [(&str, EmailStatus); 4] = [
 ];
 
 impl SendEmailRequest {
-    pub(crate) fn asked(self) -> Result<types::OrderEmailRequest, Refusal> {
+    /// What it asks for, if that is valid.
+    pub fn asked(self) -> Result<types::OrderEmailRequest, Refusal> {
         Ok(types::OrderEmailRequest {
             email: parse("email", self.email)?,
             title: parse("title", self.title)?,
@@ -45,7 +47,7 @@ impl From<types::Email> for Email {
 }
 
 /// An email in a response.
-pub(crate) fn email(email: Email) -> Result<types::Email, String> {
+pub fn email(email: Email) -> Result<types::Email, String> {
     let status = email.status();
     let status = STATUSES.iter().find(|row| row.1 == status).ok_or("an unknown status")?;
     Ok(types::Email {
@@ -60,13 +62,14 @@ pub(crate) fn email(email: Email) -> Result<types::Email, String> {
 }
 
 impl ListEmailsRequest {
-    /// The gateway's request.
-    pub(crate) fn of(user: UserId, query: EmailsQuery) -> Self {
+    /// What a gateway asks with.
+    pub fn of(user: UserId, query: EmailsQuery) -> Self {
         let after = query.after.map(|email| email.0);
         Self { user_id: user.0, after, limit: Some(query.limit.entries().into()) }
     }
 
-    pub(crate) fn asked(&self) -> Result<EmailsQuery, Refusal> {
+    /// What it asks for, if that is valid.
+    pub fn asked(&self) -> Result<EmailsQuery, Refusal> {
         Ok(EmailsQuery { after: self.after.map(EmailId), limit: page_limit(self.limit)? })
     }
 }
