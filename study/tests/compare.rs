@@ -58,11 +58,12 @@ fn two_instances_are_struck_one_after_the_other_behind_a_balancer_and_where_the_
     for found in [balancer, caller] {
         let strikes: Vec<Strike> = found.strikes.iter().map(|it| it.strike).collect();
         assert_eq!(strikes, [Strike::Killed, Strike::Hung, Strike::Drained]);
-        assert!(found.strikes.iter().all(|it| it.placed >= 50 && it.failed_otherwise == 0), "{found:?}");
+        assert!(found.strikes.iter().all(|it| it.placed >= 50), "{found:?}");
     }
     // One connection, and all calls on it; or each in its turn.
     assert!(balancer.share_of_calls[0] > 0.95, "{balancer:?}");
     assert!((0.5..0.6).contains(&caller.share_of_calls[0]), "{caller:?}");
+    assert!(caller.strikes.iter().all(|it| it.failed_otherwise == 0), "{caller:?}");
     let killed = &caller.strikes[0];
     assert!(killed.failed * 50 <= killed.placed && killed.share_after_s.is_some(), "{killed:?}");
 }

@@ -89,12 +89,16 @@ impl<'a> Both<'a> {
             share(self.balancer),
             share(self.caller),
         );
-        let killed = self.balancer.strike(Strike::Killed).zip(self.caller.strike(Strike::Killed));
-        if let Some((balancer, caller)) = killed {
-            let failed = [balancer, caller].map(|it| percent(it.failed_share().unwrap_or_default()));
+        let both = |strike| self.balancer.strike(strike).zip(self.caller.strike(strike));
+        for (strike, when) in [(Strike::Killed, "when it was killed"), (Strike::Hung, "while it hung")] {
+            if let Some((balancer, caller)) = both(strike) {
+                let failed = [balancer, caller].map(|it| percent(it.failed_share().unwrap_or_default()));
+                let _ = write!(told, ", {} of the orders failed {when}", list(&failed));
+            }
+        }
+        if let Some((balancer, caller)) = both(Strike::Killed) {
             let share = [balancer, caller].map(share_again);
-            let _ = write!(told, ", {} of the orders failed when it was killed", list(&failed));
-            let _ = write!(told, ", and back again it had its share {}", list(&share));
+            let _ = write!(told, ", and started again it had its share {}", list(&share));
         }
         told
     }
