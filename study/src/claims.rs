@@ -5,15 +5,22 @@
 
 mod claim;
 mod each;
+mod pairs;
+mod rpc;
 
 use std::fmt::Write as _;
 
 use self::claim::{Claim, Finding};
-use self::each::CLAIMS;
+use self::rpc::{ELSEWHERE, Elsewhere};
 use crate::figures::{ClaimFigures, Report, Verdict};
 
 /// The table as it is committed.
 pub const COMMITTED: &str = include_str!("../claims.md");
+
+/// Every claim that figures judge.
+fn all() -> impl Iterator<Item = &'static Claim> {
+    each::CLAIMS.iter().chain(rpc::CLAIMS)
+}
 
 /// Holds every claim against the figures.
 pub fn check(report: &Report) -> Vec<ClaimFigures> {
@@ -27,7 +34,7 @@ pub fn check(report: &Report) -> Vec<ClaimFigures> {
             evidence: evidence.join("; "),
         }
     };
-    CLAIMS.iter().map(judged).collect()
+    all().map(judged).collect()
 }
 
 /// A claim is confirmed if it holds wherever it was looked at, and refuted if it does nowhere.
@@ -43,7 +50,7 @@ fn verdict(findings: &[Finding]) -> Verdict {
 
 /// Who makes the claim called `id`.
 pub fn source(id: &str) -> Option<&'static str> {
-    CLAIMS.iter().find(|claim| claim.id == id).map(|claim| claim.source)
+    all().find(|claim| claim.id == id).map(|claim| claim.source)
 }
 
 /// A verdict in words.
@@ -91,8 +98,14 @@ pub fn document(report: &Report) -> String {
          depends.\n\n{origin}\n\n{}\nThese texts make the claims. The wording is ours:\n\n",
         table(&claims)
     );
-    for Claim { id, source, .. } in CLAIMS {
+    for Claim { id, source, .. } in all() {
         let _ = writeln!(document, "- {id}: {source}");
+    }
+    document.push_str(
+        "\nThese claims are facts of a protocol, and no figure of a run judges them:\n\n| claim | who says it | answer |\n|---|---|---|\n",
+    );
+    for Elsewhere { says, source, answer } in ELSEWHERE {
+        let _ = writeln!(document, "| {says} | {source} | {answer} |");
     }
     document
 }
@@ -150,7 +163,7 @@ mod tests {
     #[test]
     fn every_claim_is_in_the_committed_table() {
         let committed: Vec<&str> = verdicts(COMMITTED).map(|(id, _)| id).collect();
-        for Claim { id, .. } in CLAIMS {
+        for Claim { id, .. } in all() {
             assert!(committed.contains(id), "{id} is not in study/claims.md");
         }
     }

@@ -16,7 +16,7 @@ use sandbox::Sandbox;
 
 use crate::experiment::stage::Stage;
 use crate::experiment::throughput::{self, Bench};
-use crate::experiment::{availability, cost, freshness, idle, latency, memory, scenario};
+use crate::experiment::{availability, cost, discovery, freshness, idle, latency, memory, scenario};
 use crate::figures::{
     FreshnessFigures, Limit as LimitFigures, Report, Setup, StyleFigures, ThroughputFigures,
 };
@@ -26,7 +26,7 @@ use crate::{claims, mistakes, report, setup, table};
 /// How it is compared.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CompareSettings {
-    /// Measures everything, which takes a quarter of an hour. Without it, the run takes about a minute: the scenario, what an order
+    /// Measures everything, which takes 20 minutes. Without it, the run takes about a minute: the scenario, what an order
     /// costs, how long an order takes when it is alone, and a short load.
     #[arg(long)]
     full: bool,
@@ -53,6 +53,8 @@ enum Experiment {
     Idle,
     /// What happens while a service or the broker is down.
     Availability,
+    /// Who answers the calls with two instances of billing, and what happens when one is struck.
+    Discovery,
     /// How fresh replicas are.
     Freshness,
     /// How many orders are decided per second.
@@ -174,6 +176,11 @@ impl Run<'_> {
         if self.wants(Experiment::Availability) {
             let outages = availability::measure(style, self.sandbox, self.seed, violations).await;
             figures.availability = or_note("availability", outages, violations);
+        }
+        if self.wants(Experiment::Discovery) && style.features.orchestrates {
+            let plan = if self.quick { &discovery::QUICK } else { &discovery::FULL };
+            let found = discovery::measure(style, self.sandbox, plan, self.seed, violations).await;
+            figures.discovery = or_note("discovery", found, violations);
         }
         if self.wants(Experiment::Freshness) && style.features.has_replicas {
             let measured = self.measure_freshness(style, violations).await;

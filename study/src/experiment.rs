@@ -2,6 +2,7 @@
 
 pub(crate) mod availability;
 pub(crate) mod cost;
+pub(crate) mod discovery;
 mod distribution;
 mod fates;
 pub(crate) mod freshness;

@@ -3,14 +3,17 @@
 //! Units are in the names: `_ms` milliseconds, `_s` seconds, `_bytes` bytes; a `_per_s` is a rate. What was not measured (in a
 //! quick run, or because there is nothing of it in a style) is absent, never 0.
 
+mod discovery;
 pub mod left_out;
 pub(crate) mod reading;
 pub mod spans;
 pub(crate) mod units;
+pub(crate) mod who_chooses;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+pub use discovery::{ChosenBy, DiscoveryFigures, Strike, StrikeFigures};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +106,9 @@ pub struct StyleFigures {
     pub idle: Option<IdleFigures>,
     /// What happens while a part is away.
     pub availability: Vec<OutageFigures>,
+    /// What two instances of a service make of it, by who chooses between them; in a style whose services call each other.
+    #[serde(default)]
+    pub discovery: Vec<DiscoveryFigures>,
     /// How fresh replicas are, in a style that has them.
     pub freshness: Option<FreshnessFigures>,
     /// What the checker found after each experiment; nothing, if all is well.

@@ -4,7 +4,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use self::rows::Row;
-use crate::figures::{Report, Setup, StyleFigures, left_out};
+use crate::figures::{Report, Setup, StyleFigures, left_out, who_chooses};
 
 mod rows;
 
@@ -105,9 +105,15 @@ fn notes(report: &Report) -> Vec<String> {
                 .to_owned()
         })
     });
+    let discovery = who_chooses::answer(report).map(|answer| {
+        format!(
+            "[6] under a steady load; the one with most of the calls is struck. Failed: orders answered with 5xx or not at all while\n    \
+             it was away. Its share: two fifths of the calls of a second, from when it was ready; no: not as long as it was watched.\n    In short:\n    {answer}"
+        )
+    });
     let without = report.setup.without_statements.as_ref();
     let without = without.map(|why| format!("There are no figures of SQL statements: {why}"));
-    [cost, latency, throughput, idle, outages, without, left_out::line(report)]
+    [cost, latency, throughput, idle, outages, discovery, without, left_out::line(report)]
         .into_iter()
         .flatten()
         .collect()

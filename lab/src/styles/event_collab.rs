@@ -17,6 +17,7 @@ pub(super) const STYLE: Style = Style {
         orders_wait_for_billing: false,
         has_replicas: true,
         orchestrates: false,
+        callers_choose_instances: false,
         points: EVENT_POINTS,
         crash_points: EVENT_CRASH_POINTS,
         rebuilds: &[

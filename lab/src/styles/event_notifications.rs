@@ -19,6 +19,7 @@ pub(super) const STYLE: Style = Style {
         orders_wait_for_billing: true,
         has_replicas: false,
         orchestrates: false,
+        callers_choose_instances: false,
         points: EVENT_POINTS,
         crash_points: EVENT_CRASH_POINTS,
         rebuilds: &[],

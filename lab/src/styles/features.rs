@@ -17,6 +17,8 @@ pub struct Features {
     pub has_replicas: bool,
     /// An orchestrator runs the flow, keeps a list of what is unfinished, and asks again until it is.
     pub orchestrates: bool,
+    /// Who calls a service is told of all of its instances, and chooses one for each call. Otherwise that is left to the platform.
+    pub callers_choose_instances: bool,
     /// Crash points that are in every style, if not under one name.
     pub points: Points,
     /// Where `kill -9` must do no harm: the service that dies, and the crash point in its code.
@@ -29,6 +31,11 @@ impl Features {
     /// Services send each other messages.
     pub fn has_messages(&self) -> bool {
         self.cost_of_a_paid_order.messages > 0
+    }
+
+    /// Services call each other by RPC.
+    pub fn has_rpcs(&self) -> bool {
+        self.cost_of_a_paid_order.rpcs > 0
     }
 }
 

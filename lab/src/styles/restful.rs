@@ -19,6 +19,7 @@ pub(super) const STYLE: Style = Style {
         orders_wait_for_billing: false,
         has_replicas: false,
         orchestrates: true,
+        callers_choose_instances: false,
         points: Points {
             order_pending: "order::pending",
             withdrawal_received: "billing::withdrawal_received",

@@ -55,7 +55,17 @@ impl Style {
 
     /// What its services count about their calls of others: the first word of these metrics.
     pub fn calls_are_counted_as(&self) -> &'static str {
-        if self.features.cost_of_a_paid_order.rpcs > 0 { "rpc_client" } else { "http_client" }
+        if self.features.has_rpcs() { "rpc_client" } else { "http_client" }
+    }
+
+    /// What an instance of billing counts of the calls that it answers: the metric, and what is in the labels of its own methods.
+    /// Probes have others.
+    pub fn billing_counts_answers_as(&self) -> (&'static str, &'static str) {
+        if self.features.has_rpcs() {
+            ("rpc_server_call_duration_seconds_count", "method=\"billing.")
+        } else {
+            ("http_server_request_duration_seconds_count", "route=\"/billing/")
+        }
     }
 }
 

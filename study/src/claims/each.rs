@@ -3,11 +3,10 @@
 use lab::styles::Features;
 
 use super::claim::{Claim, Finding};
-use crate::figures::units::{count, ms, percent, plural, ratio, short, whole};
+use super::pairs::{NOISE, Pair, faster_loaded};
+use crate::figures::units::{count, ms, percent, plural, whole};
 use crate::figures::{Load, Report, StyleFigures};
 
-/// Differences below this part of a figure are those between two runs of the same.
-const NOISE: f64 = 0.05;
 /// From this part of the orders on, a part that is away stops them.
 const STOPS: f64 = 0.5;
 /// What is said to stop everything may let no more than this through.
@@ -139,34 +138,45 @@ fn is_thin(features: &Features) -> bool {
 }
 
 /// Two circumstances: the questions themselves, and the statements that the owners' databases answer.
+///
+/// A style that asks by RPC has no GET, and asks all the same. So its questions are not compared, but its statements are.
 fn thin_gets(report: &Report) -> Vec<Finding> {
-    let others = report
-        .styles
-        .iter()
-        .filter(|style| !style.features().is_some_and(is_thin))
-        .filter(|it| it.is_counted());
-    let others: Vec<&StyleFigures> = others.collect();
-    let owners = |style: &StyleFigures| {
-        let owned = ["order", "billing"].iter().filter_map(|name| style.cost.services.get(*name));
-        owned.filter_map(|service| service.sql_statements).sum::<f64>()
-    };
-    if others.is_empty() {
-        return Vec::new();
-    }
+    let counted = |style: &&StyleFigures| style.is_counted();
+    let others: Vec<&StyleFigures> =
+        report.styles_that(|it| !is_thin(it)).into_iter().filter(counted).collect();
+    let by_http: Vec<&StyleFigures> = others.iter().copied().filter(|style| style.cost.rpcs.1 == 0).collect();
+    let gets = |style: &StyleFigures| whole(style.cost.gets.1 as u64);
     let mut findings = Vec::new();
-    for thin in report.styles_that(is_thin).into_iter().filter(|it| it.is_counted()) {
-        let compare = |of: &dyn Fn(&StyleFigures) -> f64, what: &str| {
-            let all: Vec<String> =
-                others.iter().map(|it| format!("{} in {}", count(of(it)), it.style)).collect();
-            let figures = format!("{} {what} in {}, {}", count(of(thin)), thin.style, all.join(", "));
-            Finding::new(others.iter().all(|it| of(thin) > (1.0 + NOISE) * of(it)), figures)
-        };
-        findings.push(compare(&|it| whole(it.cost.gets.1 as u64), "GETs per order"));
-        if owners(thin) > 0.0 {
-            findings.push(compare(&owners, "SQL statements of order and billing"));
-        }
+    for thin in report.styles_that(is_thin).into_iter().filter(counted) {
+        findings.extend(more_than(thin, &by_http, gets, "GETs per order"));
+        findings.extend(more_than(
+            thin,
+            &others,
+            statements_of_owners,
+            "SQL statements of order and billing",
+        ));
     }
     findings
+}
+
+/// What the services that own the data ask of their databases.
+fn statements_of_owners(style: &StyleFigures) -> f64 {
+    let owned = ["order", "billing"].iter().filter_map(|name| style.cost.services.get(*name));
+    owned.filter_map(|service| service.sql_statements).sum()
+}
+
+/// Whether a style has more of something than each of the others; nothing where it was not counted.
+fn more_than(
+    style: &StyleFigures,
+    others: &[&StyleFigures],
+    of: impl Fn(&StyleFigures) -> f64,
+    what: &str,
+) -> Option<Finding> {
+    let own = of(style);
+    let is_counted = !others.is_empty() && (own > 0.0 || others.iter().any(|other| of(other) > 0.0));
+    let all: Vec<String> = others.iter().map(|it| format!("{} in {}", count(of(it)), it.style)).collect();
+    let figures = format!("{} {what} in {}, {}", count(own), style.style, all.join(", "));
+    is_counted.then(|| Finding::new(others.iter().all(|it| own > (1.0 + NOISE) * of(it)), figures))
 }
 
 fn fat_no_gets(report: &Report) -> Vec<Finding> {
@@ -241,14 +251,14 @@ fn nothing_lost(report: &Report) -> Vec<Finding> {
 }
 
 /// Pairs of a style with events and one that is orchestrated.
-fn pairs(report: &Report) -> Vec<(&StyleFigures, &StyleFigures)> {
+fn pairs(report: &Report) -> Vec<Pair<'_>> {
     let orchestrated = report.styles_that(|it| it.orchestrates);
     let events = report.styles_that(Features::has_messages);
     events.iter().flat_map(|event| orchestrated.iter().map(|sync| (*event, *sync))).collect()
 }
 
 fn events_slower_alone(report: &Report) -> Vec<Finding> {
-    let judge = |(event, sync): (&StyleFigures, &StyleFigures)| {
+    let judge = |(event, sync): Pair<'_>| {
         let (slow, fast) = (event.latency_at(1)?.answer.p50_ms, sync.latency_at(1)?.answer.p50_ms);
         let figures =
             format!("{} answers in {}, {} in {} (p50)", event.style, ms(slow), sync.style, ms(fast));
@@ -257,35 +267,8 @@ fn events_slower_alone(report: &Report) -> Vec<Finding> {
     pairs(report).into_iter().filter_map(judge).collect()
 }
 
-/// Where the curves of throughput cross: the fewest orders in flight from which on the style with events is faster.
 fn events_faster_loaded(report: &Report) -> Vec<Finding> {
-    let of = |style: &StyleFigures, in_flight: usize| {
-        let run = style.throughput_at(in_flight)?;
-        if report.has_ratios() { run.of_limit() } else { run.rate() }
-    };
-    let say = if report.has_ratios() { ratio } else { short };
-    let judge = |(event, sync): (&StyleFigures, &StyleFigures)| {
-        let mut both: Vec<(usize, f64, f64)> = event
-            .throughput
-            .iter()
-            .filter_map(|run| Some((run.in_flight, of(event, run.in_flight)?, of(sync, run.in_flight)?)))
-            .collect();
-        both.sort_by_key(|it| it.0);
-        let &(most, ahead, behind) = both.last()?;
-        let faster = |it: &&(usize, f64, f64)| it.1 > (1.0 + NOISE) * it.2;
-        let since = both.iter().rev().take_while(faster).last();
-        let crossover =
-            since.map_or("never ahead for good".to_owned(), |it| format!("ahead from {} in flight", it.0));
-        let figures = format!(
-            "{} against {}: {crossover}, {} against {} at {most}",
-            event.style,
-            sync.style,
-            say(ahead),
-            say(behind)
-        );
-        Some(Finding::new(since.is_some(), figures))
-    };
-    pairs(report).into_iter().filter_map(judge).collect()
+    faster_loaded(report, pairs(report))
 }
 
 fn broker_stops_all(report: &Report) -> Vec<Finding> {

@@ -9,7 +9,7 @@ use super::orders::Placed;
 use crate::figures::{AnswerFigures, OutageFigures};
 
 /// From when on an answer is late, in seconds.
-const LATE_S: f64 = 1.0;
+pub(super) const LATE_S: f64 = 1.0;
 
 /// When a part was away, in seconds since 1970.
 #[derive(Clone, Copy, Debug)]

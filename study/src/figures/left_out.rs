@@ -8,13 +8,17 @@ const COMMAND: &str = "cargo run --release -- --full";
 /// What can be missing, and whether a report has it.
 type Experiment = (&'static str, fn(&Report) -> bool);
 
-const EXPERIMENTS: [Experiment; 8] = [
+const EXPERIMENTS: [Experiment; 9] = [
     ("what an order costs", |report| any(report, StyleFigures::is_counted)),
     ("how long an order takes", |report| any(report, |style| !style.latency.is_empty())),
     ("throughput", |report| any(report, |style| !style.throughput.is_empty())),
     ("other loads", |report| !report.quick),
     ("what a style costs at idle", |report| any(report, |style| style.idle.is_some())),
     ("what happens while a part is away", |report| any(report, |style| !style.availability.is_empty())),
+    ("who chooses between two instances", |report| {
+        report.styles_that(|it| it.orchestrates).is_empty()
+            || any(report, |style| !style.discovery.is_empty())
+    }),
     ("how old replicas are", |report| {
         report.styles_that(|it| it.has_replicas).is_empty() || any(report, |style| style.freshness.is_some())
     }),

@@ -4,7 +4,8 @@ use lab::styles::{Features, Service, Style};
 
 use crate::figures::units::whole;
 use crate::figures::{
-    IdleFigures, LatencyFigures, Limit, Load, OutageFigures, Report, StyleFigures, ThroughputFigures,
+    ChosenBy, DiscoveryFigures, IdleFigures, LatencyFigures, Limit, Load, OutageFigures, Report,
+    StyleFigures, ThroughputFigures,
 };
 
 /// The middle value; of an even number of them the mean of the two in the middle. `None` without any.
@@ -87,6 +88,11 @@ impl StyleFigures {
     /// What happened while `part` was away.
     pub(crate) fn outage(&self, part: &str) -> Option<&OutageFigures> {
         self.availability.iter().find(|outage| outage.part == part)
+    }
+
+    /// What two instances make of it where `chosen_by` chooses between them.
+    pub(crate) fn discovery_by(&self, chosen_by: ChosenBy) -> Option<&DiscoveryFigures> {
+        self.discovery.iter().find(|it| it.chosen_by == chosen_by)
     }
 
     /// Over all outages of services: how many orders were placed, and how many of these were refused. `None` if none was measured.

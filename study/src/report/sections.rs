@@ -3,6 +3,7 @@
 mod at_a_glance;
 mod availability;
 mod cost;
+mod discovery;
 mod freshness;
 mod idle;
 mod latency;
@@ -27,6 +28,7 @@ pub(crate) fn sections(report: &Report) -> anyhow::Result<Vec<Section>> {
         throughput::section(report)?,
         idle::section(report),
         availability::section(report)?,
+        discovery::section(report),
         freshness::section(report),
         setup::consistency(report),
     ];

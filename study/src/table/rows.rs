@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::figures::{
-    CostFigures, IdleFigures, LatencyFigures, Load, OutageFigures, Quantiles, Report, StyleFigures,
-    ThroughputFigures,
+    ChosenBy, CostFigures, IdleFigures, LatencyFigures, Load, OutageFigures, Quantiles, Report,
+    StrikeFigures, StyleFigures, ThroughputFigures,
 };
 
 /// How to say a row's figure of a style; one that has no such figure says nothing.
@@ -31,6 +31,8 @@ pub(super) fn of(report: &Report) -> Vec<Row> {
     rows.extend(throughput(report));
     rows.extend(resources());
     rows.extend(outages(report));
+    rows.extend(instances(ChosenBy::Balancer, "two billings, a balancer chooses"));
+    rows.extend(instances(ChosenBy::Caller, "two billings, the caller chooses"));
     rows.extend(freshness());
     rows.push(row("ready after", |style| Some(format!("{:.2} s", style.ready_after_s))));
     rows.push(row("consistency", |style| match style.violations.len() {
@@ -169,6 +171,26 @@ fn outages(report: &Report) -> Vec<Row> {
         (!style.availability.is_empty()).then(|| format!("{lost} / {charged} / {emailed}"))
     }));
     rows
+}
+
+fn instances(chosen_by: ChosenBy, about: &str) -> Vec<Row> {
+    let of_each = move |style: &StyleFigures, say: fn(&StrikeFigures) -> String, unit: &str| {
+        let strikes = &style.discovery_by(chosen_by)?.strikes;
+        Some(strikes.iter().map(say).collect::<Vec<_>>().join(" / ") + unit)
+    };
+    vec![
+        row(format!("{about}: shares [6]"), move |style| {
+            let shares = &style.discovery_by(chosen_by)?.share_of_calls;
+            let percents: Vec<String> = shares.iter().map(|share| format!("{:.0}", share * 100.0)).collect();
+            Some(percents.join(" / ") + " %")
+        }),
+        row("  one killed / hung / drained: failed", move |style| {
+            of_each(style, |it| format!("{:.1}", it.failed_share().unwrap_or_default() * 100.0), " %")
+        }),
+        row("  its share again after", move |style| {
+            of_each(style, |it| it.share_after_s.map_or_else(|| "no".to_owned(), |s| format!("{s:.1}")), " s")
+        }),
+    ]
 }
 
 fn freshness() -> Vec<Row> {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod chromium;
-#[path = "../report/made_up.rs"]
+#[path = "../report/made_up/mod.rs"]
 #[allow(dead_code, reason = "the tests of the figures use the rest")]
 mod made_up;
 mod page;

@@ -10,7 +10,7 @@ use study::report::{read, write};
 use crate::{chromium, made_up};
 
 /// What has to be there, and to have something in it.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "at-a-glance",
     "choice",
     "cost",
@@ -18,6 +18,7 @@ const SECTIONS: [&str; 14] = [
     "throughput",
     "idle",
     "availability",
+    "discovery",
     "freshness",
     "consistency",
     "sequence",

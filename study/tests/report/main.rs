@@ -6,3 +6,4 @@ mod claims;
 mod made_up;
 mod shown;
 mod which_style;
+mod who_chooses;

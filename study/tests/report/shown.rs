@@ -22,8 +22,8 @@ fn page(report: &Report, name: &str) -> String {
 fn a_quick_run_shows_what_it_measured_and_one_line_of_what_it_left_out() {
     let report = made_up::quick_report();
     let (page, table) = (page(&report, "shown-quick"), table::render(&report));
-    let line = "Left out: throughput, other loads, what a style costs at idle, what happens while a part is away, how old \
-                replicas are, mistakes on purpose. `cargo run --release -- --full` measures them.";
+    let line = "Left out: throughput, other loads, what a style costs at idle, what happens while a part is away, who chooses \
+                between two instances, how old replicas are, mistakes on purpose. `cargo run --release -- --full` measures them.";
     for shown in [&page, &table] {
         assert_eq!(shown.matches(line).count(), 1, "{shown}");
         assert_eq!(shown.matches("--full").count(), 1, "{shown}");
@@ -32,7 +32,7 @@ fn a_quick_run_shows_what_it_measured_and_one_line_of_what_it_left_out() {
     for id in ["cost", "latency", "idle", "sequence", "claims"] {
         assert!(page.contains(&format!("<section id=\"{id}\"")), "{id} is not shown");
     }
-    for id in ["throughput", "availability", "freshness", "mistakes"] {
+    for id in ["throughput", "availability", "discovery", "freshness", "mistakes"] {
         assert!(!page.contains(&format!("id=\"{id}\"")), "{id} is shown, and there is nothing in it");
         assert!(!page.contains(&format!("#{id}")), "a link leads to {id}");
     }

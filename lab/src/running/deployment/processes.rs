@@ -53,8 +53,14 @@ impl Deployment {
 
     /// Starts a further instance that the caller looks after, and does not wait until it is ready.
     pub fn launch_replica(&self, service: Service) -> anyhow::Result<(ServiceProcess, Url)> {
-        let address = loopback(free_port()?);
-        Ok((self.start_process(service.name(), service, address, None)?, base_url(address)?))
+        let url = base_url(loopback(free_port()?))?;
+        Ok((self.launch_at(service, &url)?, url))
+    }
+
+    /// Starts an instance that listens at `url`. The caller looks after it, and it may not be ready yet.
+    pub fn launch_at(&self, service: Service, url: &Url) -> anyhow::Result<ServiceProcess> {
+        let address = *url.socket_addrs(|| None)?.first().context("no address")?;
+        self.start_process(service.name(), service, address, None)
     }
 
     /// Runs something of a service that is done once, such as `rebuild-replica order`, and waits for its end.
@@ -73,6 +79,22 @@ impl Deployment {
     /// Starts something of a service that is done once.
     pub fn launch_once(&self, service: Service, arguments: &str) -> anyhow::Result<ServiceProcess> {
         self.start_process(arguments, service, loopback(free_port()?), None)
+    }
+
+    /// Gives a setting another value, and starts everybody but `service` anew, so that they know of it.
+    pub async fn tell_others(
+        &mut self,
+        service: Service,
+        setting: &'static str,
+        value: String,
+    ) -> anyhow::Result<()> {
+        // What comes last holds.
+        self.environment.push((setting, value));
+        for &other in self.style.services.iter().filter(|other| **other != service) {
+            self.stop_service(other).await?;
+            self.start_service(other).await?;
+        }
+        Ok(())
     }
 
     /// Replaces a service by one that dies as if by `kill -9` when it gets to `crash_point` (see the `fail` crate for more:
@@ -156,7 +178,11 @@ impl Deployment {
 }
 
 /// Waits until the process of `service` at `url` says that it can do its work.
-async fn wait_process_ready(process: &mut ServiceProcess, url: &Url, service: Service) -> anyhow::Result<()> {
+pub(in crate::running) async fn wait_process_ready(
+    process: &mut ServiceProcess,
+    url: &Url,
+    service: Service,
+) -> anyhow::Result<()> {
     let ready = wait_ready(url, READY_MAX, || match process.ended() {
         Some(status) => bail!("it ended with {status}"),
         None => Ok(()),

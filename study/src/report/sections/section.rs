@@ -28,6 +28,8 @@ pub(crate) enum Body {
     Table(Table),
     /// Side by side, as many as there is room for.
     Plots(Vec<Plot>),
+    /// What the figures say, in a sentence.
+    Text(String),
     /// There are no figures, and why.
     Absent(String),
 }

@@ -2,15 +2,20 @@
 
 #![allow(clippy::cast_precision_loss, reason = "made-up figures are small")]
 
+mod faults;
+mod traces;
+
 use std::collections::BTreeMap;
 
 use chrono::{TimeZone as _, Utc};
 use study::claims;
 use study::figures::{
-    AnswerFigures, CostFigures, FreshnessFigures, IdleFigures, LatencyFigures, Limit, Load, MemoryFigures,
-    MistakeFigures, OutageFigures, Quantiles, Report, ServiceCostFigures, Setup, SpanFigures, StepFigures,
-    StyleFigures, ThroughputFigures,
+    CostFigures, FreshnessFigures, IdleFigures, LatencyFigures, Limit, Load, MemoryFigures, Quantiles,
+    Report, ServiceCostFigures, Setup, StepFigures, StyleFigures, ThroughputFigures,
 };
+
+use self::faults::{discovery, mistake, outage};
+use self::traces::{event_trace, restful_trace};
 
 const SERVICES: [&str; 4] = ["gateway", "order", "billing", "notification"];
 
@@ -103,6 +108,7 @@ pub fn quick_report() -> Report {
     let mut report = Report { quick: true, mistakes: Vec::new(), ..report() };
     for style in &mut report.styles {
         style.availability.clear();
+        style.discovery.clear();
         (style.idle, style.freshness) = (None, None);
         style.throughput.clear();
         style.latency.truncate(1);
@@ -194,6 +200,7 @@ fn style(nature: &Nature) -> StyleFigures {
             .filter(|part| *part != "broker" || nature.messages > 0)
             .map(|part| outage(nature, part))
             .collect(),
+        discovery: if nature.messages > 0 { Vec::new() } else { discovery(nature.rpcs > 0) },
         freshness: replicas.then(freshness),
         violations: Vec::new(),
         trace: if nature.messages > 0 { event_trace(nature) } else { restful_trace() },
@@ -304,48 +311,6 @@ fn idle(nature: &Nature) -> IdleFigures {
     }
 }
 
-fn outage(nature: &Nature, part: &str) -> OutageFigures {
-    let events = nature.messages > 0;
-    let status_meanwhile = match (part, events) {
-        ("notification", _) => 201,
-        ("broker", _) | ("order" | "billing" | "database", false) => 503,
-        _ => 202,
-    };
-    let placed_at = |number: u32| f64::from(number) * 0.1 - 3.0;
-    let answer = |number: u32| {
-        let placed_at_s = placed_at(number);
-        let away = (0.0..5.0).contains(&placed_at_s);
-        let jitter = 1.0 + f64::from(number * 7 % 10) / 20.0;
-        let (status, answered_after_ms) = match (away, status_meanwhile) {
-            (true, 503) => (if number.is_multiple_of(11) { 0 } else { 503 }, 60.0 * jitter),
-            (true, 202) => (202, 5_000.0),
-            (true, _) if !events => (201, 900.0 * jitter),
-            _ => (201, nature.answer_ms * jitter),
-        };
-        AnswerFigures { placed_at_s, answered_after_ms, status, terminal_at_s: None }
-    };
-    let timeline: Vec<AnswerFigures> = (0..130).map(answer).collect();
-    let meanwhile = |status: &[u16]| {
-        let away = timeline.iter().filter(|it| (0.0..5.0).contains(&it.placed_at_s));
-        away.filter(|it| status.contains(&it.status)).count() as u64
-    };
-    OutageFigures {
-        part: part.to_owned(),
-        away_s: 5.0,
-        placed: meanwhile(&[201, 202, 503, 0]),
-        paid_at_once: meanwhile(&[201]),
-        accepted: meanwhile(&[202]),
-        refused: meanwhile(&[503, 0]),
-        answered_late: meanwhile(&[202]),
-        finished_after_recovery: meanwhile(&[202]),
-        lost: 0,
-        charged_twice: 0,
-        emailed_twice: 0,
-        consistent_after_s: if events { 1.7 } else { 2.6 },
-        timeline,
-    }
-}
-
 fn freshness() -> FreshnessFigures {
     FreshnessFigures {
         changes: 500,
@@ -354,110 +319,5 @@ fn freshness() -> FreshnessFigures {
             .into(),
         orders_in_window: 214,
         orders_with_old_value: 31,
-    }
-}
-
-/// Spans as they come, numbered.
-#[derive(Default)]
-struct Spans(Vec<SpanFigures>);
-
-impl Spans {
-    fn add(
-        &mut self,
-        parent: Option<usize>,
-        service: &str,
-        kind: &str,
-        name: &str,
-        (from, to): (f64, f64),
-    ) -> usize {
-        self.0.push(SpanFigures {
-            id: format!("{:016x}", self.0.len() + 1),
-            parent: parent.map(|parent| self.0[parent].id.clone()),
-            service: service.to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            started_after_ms: from,
-            took_ms: to - from,
-            peer: None,
-            status: match kind {
-                "client" | "server" if name.starts_with("GET") => Some(200),
-                "client" | "server" if name.contains("email") => Some(202),
-                "client" | "server" if name.contains("withdraw") => Some(200),
-                "client" | "server" => Some(201),
-                _ => None,
-            },
-        });
-        self.0.len() - 1
-    }
-
-    /// A request and who answers it; the answering span.
-    fn call(
-        &mut self,
-        parent: usize,
-        (from, to): (&str, &str),
-        what: &str,
-        (start, end): (f64, f64),
-    ) -> usize {
-        let client = self.add(Some(parent), from, "client", what, (start, end));
-        self.add(Some(client), to, "server", what, (start + 0.2, end - 0.2))
-    }
-
-    /// A message and who handles it; the handling span.
-    fn message(
-        &mut self,
-        parent: usize,
-        (from, to): (&str, &str),
-        what: &str,
-        (sent, handled): (f64, f64),
-    ) -> usize {
-        let send = self.add(Some(parent), from, "producer", &format!("send {what}"), (sent, sent + 0.8));
-        self.add(Some(send), to, "consumer", &format!("process {what}"), (handled, handled + 2.0))
-    }
-}
-
-fn restful_trace() -> Vec<SpanFigures> {
-    let mut spans = Spans::default();
-    let gateway = spans.add(None, "gateway", "server", "POST /orders", (0.0, 7.6));
-    let order = spans.call(gateway, ("gateway", "order"), "POST /orders", (0.2, 7.4));
-    spans.call(order, ("order", "billing"), "GET /billing/user/{userId}", (0.6, 1.5));
-    spans.call(order, ("order", "billing"), "POST /billing/withdraw/{userId}", (2.7, 4.6));
-    spans.call(order, ("order", "notification"), "POST /notification/email/{userId}", (5.6, 7.0));
-    spans.0
-}
-
-fn event_trace(nature: &Nature) -> Vec<SpanFigures> {
-    let mut spans = Spans::default();
-    let thin = nature.gets > 0;
-    let gateway = spans.add(None, "gateway", "server", "POST /orders", (0.0, nature.answer_ms));
-    let requested = spans.message(gateway, ("gateway", "order"), "OrderCreationRequested", (0.4, 2.2));
-    if thin {
-        spans.call(requested, ("order", "billing"), "GET /billing/user/{userId}", (2.3, 3.1));
-    }
-    let withdrawal = spans.message(requested, ("order", "billing"), "WithdrawalRequested", (4.2, 5.6));
-    if thin {
-        spans.call(withdrawal, ("billing", "order"), "GET /orders/{orderId}", (5.7, 6.5));
-    }
-    let withdrawn = spans.message(withdrawal, ("billing", "order"), "WithdrawalProcessed", (7.3, 8.4));
-    let processed = spans.message(withdrawn, ("order", "notification"), "OrderProcessed", (9.8, 11.1));
-    if thin {
-        spans.call(gateway, ("gateway", "order"), "GET /orders/{orderId}", (11.0, 11.9));
-        spans.call(processed, ("notification", "order"), "GET /orders/{orderId}", (11.3, 12.2));
-        spans.call(processed, ("notification", "billing"), "GET /billing/user/{userId}", (12.3, 13.1));
-    }
-    spans.0
-}
-
-fn mistake() -> MistakeFigures {
-    MistakeFigures {
-        mistake: "dual write".to_owned(),
-        style: "event-collab".to_owned(),
-        about: "The event is published after the commit, not with it: whoever dies in between has changed its data and told nobody."
-            .to_owned(),
-        sound_lines: "outbox.append(&mut tx, &cause, said).await?;\ntx.commit().await?;".to_owned(),
-        wrong_lines: "tx.commit().await?;\nproducer.publish(said, &cause).await?;".to_owned(),
-        requests: 1_200,
-        damage: BTreeMap::from([("an order stays pending".to_owned(), 9), ("a replica is behind its source".to_owned(), 4)]),
-        examples: vec!["order 17 is pending, and its withdrawal was never asked for".to_owned()],
-        damage_when_sound: BTreeMap::new(),
     }
 }
