@@ -30,6 +30,11 @@ impl Features {
     pub fn has_messages(&self) -> bool {
         self.cost_of_a_paid_order.messages > 0
     }
+
+    /// Services call each other by gRPC.
+    pub fn has_rpcs(&self) -> bool {
+        self.cost_of_a_paid_order.rpcs > 0
+    }
 }
 
 /// How often services talk.

@@ -55,7 +55,7 @@ impl Style {
 
     /// What its services count about their calls of others: the first word of these metrics.
     pub fn calls_are_counted_as(&self) -> &'static str {
-        if self.features.cost_of_a_paid_order.rpcs > 0 { "rpc_client" } else { "http_client" }
+        if self.features.has_rpcs() { "rpc_client" } else { "http_client" }
     }
 }
 

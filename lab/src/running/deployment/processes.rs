@@ -54,7 +54,31 @@ impl Deployment {
     /// Starts a further instance that the caller looks after, and does not wait until it is ready.
     pub fn launch_replica(&self, service: Service) -> anyhow::Result<(ServiceProcess, Url)> {
         let address = loopback(free_port()?);
-        Ok((self.start_process(service.name(), service, address, None)?, base_url(address)?))
+        Ok((self.launch_instance(service, address, None)?, base_url(address)?))
+    }
+
+    /// As [`Self::launch_replica`], at an address of the caller's choice, with `crash_points` as `FAILPOINTS` wants them.
+    pub fn launch_instance(
+        &self,
+        service: Service,
+        listen: SocketAddr,
+        crash_points: Option<String>,
+    ) -> anyhow::Result<ServiceProcess> {
+        self.start_process(service.name(), service, listen, crash_points)
+    }
+
+    /// Where a service listens that [runs here](Self::start_service).
+    pub fn listens_at(&self, service: Service) -> SocketAddr {
+        self.listen[&service]
+    }
+
+    /// From now on, services that are started look for `service` at these `addresses`: at something in front of it, or at several
+    /// instances. A style that knows one address for each service is led to one.
+    pub fn lead_to(&mut self, service: Service, addresses: &[SocketAddr]) {
+        let target = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
+        let setting = service.url_setting();
+        self.environment.retain(|(name, _)| *name != setting);
+        self.environment.push((setting, format!("http://{target}")));
     }
 
     /// Runs something of a service that is done once, such as `rebuild-replica order`, and waits for its end.
