@@ -265,6 +265,29 @@ async fn an_instance_that_stops_costs_no_call_and_one_that_starts_gets_its_share
     assert!(one.calls() > 0, "the one that came back gets no calls");
 }
 
+/// The one that is back was away for so long that it is dialled only now and then, and the other one goes at once.
+#[tokio::test]
+async fn an_instance_that_is_back_takes_over_from_one_that_goes() {
+    let addresses = [listen().await, listen().await].map(|listener| listener.local_addr().unwrap());
+    let start = async |which: usize| {
+        Server::start_with(TcpListener::bind(addresses[which]).await.unwrap(), rpc_settings())
+    };
+    let mut last = start(0).await;
+    let client = client(&addresses);
+    client.echo(&echo("")).await.unwrap();
+    let load = tokio::spawn({
+        let client = client.clone();
+        async move { calls_for(&client, Duration::from_secs(6)).await }
+    });
+    for round in 1..=10 {
+        sleep(Duration::from_millis(500)).await;
+        let next = start(round % 2).await;
+        std::mem::replace(&mut last, next).stopped().await;
+    }
+    let (calls, failed) = load.await.unwrap();
+    assert!(calls > 50 && failed.is_empty(), "{} of {calls}: {:?}", failed.len(), failed.first());
+}
+
 #[tokio::test]
 async fn a_name_is_resolved_again_and_new_instances_share_the_calls() {
     let (one, two) = (Server::start().await, Server::start().await);

@@ -1,22 +1,27 @@
 //! A peer that misbehaves. It stands in front of a service, passes calls on to it over HTTP/2, and does to calls of one method what no
 //! service of ours does.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use h2::client::SendRequest;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request, Response, StatusCode, response};
+use http::{HeaderMap, Request, Response, StatusCode, request, response};
+use lab::eventually;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use super::raw::received;
 
+/// How long callers may take to connect again.
+const SOON: Duration = Duration::from_secs(30);
 /// A message that is longer than any answer may be.
 const TOO_LONG: usize = 9 * 1024 * 1024;
 
@@ -54,23 +59,40 @@ pub enum How {
     SaysGoodbye,
     /// Closes the connection after half of the answer.
     ClosesInTheMiddle,
+    /// Has the service do it twice at the same time, and passes on what it is told the second time.
+    DeliversTwice,
 }
 
 /// It, as tests have it in their hands.
 pub struct Impostor {
     pub address: SocketAddr,
-    does: watch::Sender<Option<Spoils>>,
+    does: watch::Sender<Does>,
     counts: Arc<Counts>,
+    /// How many keep a connection to it.
+    callers: usize,
+}
+
+/// What it does, and how often that has changed.
+#[derive(Clone, Copy, Default)]
+struct Does {
+    spoils: Option<Spoils>,
+    changes: usize,
 }
 
 /// Calls that it spoils.
 #[derive(Default)]
 struct Counts {
+    /// Connections by what was done when they began.
+    connected: Mutex<BTreeMap<usize, usize>>,
     to_come: AtomicUsize,
     spoilt: AtomicUsize,
 }
 
 impl Counts {
+    fn connected(&self) -> MutexGuard<'_, BTreeMap<usize, usize>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether one more is to be spoilt, which counts as done then.
     fn next(&self) -> bool {
         let one_less = |to_come: usize| to_come.checked_sub(1);
@@ -81,11 +103,11 @@ impl Counts {
 }
 
 impl Impostor {
-    /// Stands in front of whoever listens at `service`, and passes everything on.
-    pub async fn before(service: SocketAddr) -> anyhow::Result<Self> {
+    /// Stands in front of whoever listens at `service`, and passes everything on. So many `callers` will keep a connection to it.
+    pub async fn before(service: SocketAddr, callers: usize) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", sandbox::free_port()?)).await?;
-        let (does, told) = watch::channel(None);
-        let impostor = Self { address: listener.local_addr()?, does, counts: Arc::default() };
+        let (does, told) = watch::channel(Does::default());
+        let impostor = Self { address: listener.local_addr()?, does, counts: Arc::default(), callers };
         let counts = Arc::clone(&impostor.counts);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -96,16 +118,27 @@ impl Impostor {
         Ok(impostor)
     }
 
-    /// Spoils calls from now on, or passes all of them on again. Connections from before are closed.
-    pub fn now(&self, spoils: Option<Spoils>) {
-        self.counts.to_come.store(usize::MAX, Ordering::SeqCst);
-        self.does.send_replace(spoils);
+    /// Spoils calls from now on, or passes all of them on again.
+    pub async fn now(&self, spoils: Option<Spoils>) -> anyhow::Result<()> {
+        self.change(spoils, usize::MAX).await
     }
 
     /// Spoils the next call, and passes all others on.
-    pub fn now_once(&self, spoils: Spoils) {
-        self.counts.to_come.store(1, Ordering::SeqCst);
-        self.does.send_replace(Some(spoils));
+    pub async fn now_once(&self, spoils: Spoils) -> anyhow::Result<()> {
+        self.change(Some(spoils), 1).await
+    }
+
+    /// Connections from before are closed. Waits until every caller has a new one, so that no call is lost by that.
+    async fn change(&self, spoils: Option<Spoils>, calls: usize) -> anyhow::Result<()> {
+        self.counts.to_come.store(calls, Ordering::SeqCst);
+        let changes = self.does.borrow().changes + 1;
+        self.does.send_replace(Does { spoils, changes });
+        eventually(SOON, async || {
+            let connected = self.counts.connected().get(&changes).copied().unwrap_or(0);
+            ensure!(connected >= self.callers, "{connected} of {} callers are back", self.callers);
+            Ok(())
+        })
+        .await
     }
 
     /// How many calls it has spoilt.
@@ -124,10 +157,10 @@ enum Ends {
 async fn serve(
     stream: TcpStream,
     service: SocketAddr,
-    mut told: watch::Receiver<Option<Spoils>>,
+    mut told: watch::Receiver<Does>,
     counts: Arc<Counts>,
 ) -> anyhow::Result<()> {
-    let spoils = *told.borrow_and_update();
+    let Does { spoils, changes } = *told.borrow_and_update();
     let mut server = h2::server::Builder::new();
     if spoils.is_some_and(|spoils| spoils.how == How::TakesNoBytes) {
         server.initial_window_size(0);
@@ -136,6 +169,7 @@ async fn serve(
     let (to_service, driver) = h2::client::handshake(TcpStream::connect(service).await?).await?;
     // It ends when nobody has a call to make any more.
     tokio::spawn(driver);
+    *counts.connected().entry(changes).or_default() += 1;
     let (end, mut ends) = mpsc::channel(1);
     loop {
         // What was said last has to be written before a connection ends, so calls come first.
@@ -184,14 +218,18 @@ impl Call {
     ) -> anyhow::Result<()> {
         let heard = match spoils {
             Some(Spoils { heard: false, .. }) => None,
+            Some(Spoils { how: How::DeliversTwice, .. }) => Some(ask_twice(request, service).await?),
             _ => Some(ask(request, service).await?),
         };
         let Some(Spoils { how, .. }) = spoils else {
             return self.answer(heard.context("it was asked")?);
         };
         match how {
+            How::DeliversTwice => self.answer(heard.context("it was asked")?)?,
             // Its body does not come, so it stays as it is until its client gives it up.
-            How::TakesNoBytes => std::future::poll_fn(|context| self.answer.poll_reset(context)).await.map(drop)?,
+            How::TakesNoBytes => {
+                std::future::poll_fn(|context| self.answer.poll_reset(context)).await.map(drop)?
+            }
             How::ReadsNothing => self.end.send(Ends::Frozen).await?,
             How::SaysGoodbye => self.end.send(Ends::Goodbye).await?,
             How::Resets(reason) => self.answer.send_reset(reason),
@@ -253,6 +291,18 @@ impl Call {
 async fn ask(request: Request<RecvStream>, service: SendRequest<Bytes>) -> anyhow::Result<Answer> {
     let (head, body) = request.into_parts();
     let (body, _) = received(body).await?;
+    exchange(head, body, service).await
+}
+
+async fn ask_twice(request: Request<RecvStream>, service: SendRequest<Bytes>) -> anyhow::Result<Answer> {
+    let (head, body) = request.into_parts();
+    let (body, _) = received(body).await?;
+    let once = |service| exchange(head.clone(), body.clone(), service);
+    let (first, second) = tokio::join!(once(service.clone()), once(service));
+    first.and(second)
+}
+
+async fn exchange(head: request::Parts, body: Bytes, service: SendRequest<Bytes>) -> anyhow::Result<Answer> {
     let mut service = service.ready().await?;
     let (response, mut stream) = service.send_request(Request::from_parts(head, ()), false)?;
     stream.send_data(body, true)?;

@@ -115,7 +115,8 @@ impl Pairs {
         which: Which,
         clients: &Clients,
     ) -> anyhow::Result<usize> {
-        let pair = self.0.iter_mut().find(|pair| pair.service == service).context("a service of the style")?;
+        let pair =
+            self.0.iter_mut().find(|pair| pair.service == service).context("a service of the style")?;
         let address = pair.addresses[which as usize];
         let is_gateway = service == Service::Gateway;
         if is_gateway {
