@@ -29,8 +29,8 @@ pub fn register(suite: &mut Suite) {
 async fn a_client_that_gives_every_try_the_whole_deadline_has_no_second_one(stage: &mut Stage) -> Outcome {
     // An instance that answers pings, and nothing else.
     let sound = stage.deployment.listens_at(Service::Billing);
-    let slow = Impostor::before(sound).await?;
-    slow.now(Some(Spoils { method: "Withdraw", heard: false, how: How::TakesNoBytes }));
+    let slow = Impostor::before(sound, 0).await?;
+    slow.now(Some(Spoils { method: "Withdraw", heard: false, how: How::TakesNoBytes })).await?;
     stage.deployment.lead_to(Service::Billing, &[slow.address, sound]);
     let user = stage.api.create_user_with(1_000).await?;
 
@@ -41,8 +41,7 @@ async fn a_client_that_gives_every_try_the_whole_deadline_has_no_second_one(stag
     stage.deployment.arm(Service::Order, "mistake::whole_deadline", "return").await?;
     let heard = orders(&stage.api, user).await?;
     ensure!(heard.iter().any(|status| *status != StatusCode::CREATED), "with the mistake: {heard:?}");
-    slow.now(None);
-    Ok(())
+    slow.now(None).await
 }
 
 /// What clients are told who order at the same time.

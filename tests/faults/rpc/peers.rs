@@ -98,7 +98,7 @@ async fn a_call_that_is_spoilt_once_is_made_again(stage: &mut Stage) -> Outcome 
         {
             let user = scene.api.create_user_with(FUNDS).await?;
             let before = peer.spoilt();
-            peer.now_once(Spoils { method, heard: true, how });
+            peer.now_once(Spoils { method, heard: true, how }).await?;
             let reply = scene.api.order(user, PRICE, &[]).await?;
             let what = format!("{method}, {how:?}: {reply:?}");
             ensure!(peer.spoilt() == before + 1, "not spoilt once: {what}");
@@ -116,11 +116,11 @@ async fn a_call_that_is_delivered_twice_counts_once(stage: &mut Stage) -> Outcom
         let (user, key) = (scene.api.create_user_with(FUNDS).await?, Uuid::new_v4().to_string());
         let (impostor, method) = (scene.impostor(step.peer), step.method);
         let before = impostor.spoilt();
-        impostor.now(Some(Spoils { method, heard: true, how: How::DeliversTwice }));
+        impostor.now(Some(Spoils { method, heard: true, how: How::DeliversTwice })).await?;
         let reply = scene.ask(step.ask, user, &key, "wait=30").await?;
         ensure!(impostor.spoilt() > before, "{method} was not delivered twice: {reply:?}");
         ensure!(reply.status == step.hears_again, "{method}: {reply:?}");
-        impostor.now(None);
+        impostor.now(None).await?;
         ensure!(scene.api.balance(user).await? == step.balance, "{method}: {reply:?}");
     }
     Ok(())
@@ -230,9 +230,12 @@ struct Scene {
 
 impl Scene {
     async fn set(stage: &mut Stage) -> anyhow::Result<Self> {
-        let before = async |service| Impostor::before(stage.deployment.listens_at(service)).await;
-        let (billing, order) = (before(Service::Billing).await?, before(Service::Order).await?);
-        let notification = before(Service::Notification).await?;
+        let deployment = &stage.deployment;
+        let before = |service, callers| Impostor::before(deployment.listens_at(service), callers);
+        // The gateway calls all of them, and the order service two.
+        let billing = before(Service::Billing, 2).await?;
+        let order = before(Service::Order, 1).await?;
+        let notification = before(Service::Notification, 2).await?;
         let impostors =
             [(Service::Billing, &billing), (Service::Order, &order), (Service::Notification, &notification)];
         for (service, impostor) in impostors {
@@ -258,7 +261,7 @@ impl Scene {
         let user = self.api.create_user_with(FUNDS).await?;
         let impostor = self.impostor(step.peer);
         let (key, before) = (Uuid::new_v4().to_string(), impostor.spoilt());
-        impostor.now(Some(Spoils { method: step.method, heard, how }));
+        impostor.now(Some(Spoils { method: step.method, heard, how })).await?;
         let reply = self.ask(step.ask, user, &key, "wait=1").await?;
         ensure!(impostor.spoilt() > before, "no call was spoilt: {reply:?}");
         ensure!(reply.status == step.hears, "{reply:?}");
@@ -304,7 +307,7 @@ impl Scene {
     /// Everything is passed on again, and soon everybody believes it.
     async fn heal(&self) -> Outcome {
         for impostor in [&self.billing, &self.order, &self.notification] {
-            impostor.now(None);
+            impostor.now(None).await?;
         }
         eventually(SOON, async || {
             let reply = self.api.order(self.rich, 1, &[("prefer", "wait=5")]).await?;
