@@ -106,13 +106,15 @@ impl Impostor {
     /// Stands in front of whoever listens at `service`, and passes everything on. So many `callers` will keep a connection to it.
     pub async fn before(service: SocketAddr, callers: usize) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", sandbox::free_port()?)).await?;
-        let (does, told) = watch::channel(Does::default());
+        let does = watch::Sender::new(Does::default());
         let impostor = Self { address: listener.local_addr()?, does, counts: Arc::default(), callers };
         let counts = Arc::clone(&impostor.counts);
+        // It goes on when a case has nothing more to tell it: what is left to do is done through it.
+        let goes_on = impostor.does.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // A connection that breaks off is all that its client sees of it.
-                tokio::spawn(serve(stream, service, told.clone(), Arc::clone(&counts)).map(drop));
+                tokio::spawn(serve(stream, service, goes_on.subscribe(), Arc::clone(&counts)).map(drop));
             }
         });
         Ok(impostor)

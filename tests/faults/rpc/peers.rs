@@ -130,7 +130,7 @@ async fn a_call_that_is_delivered_twice_counts_once(stage: &mut Stage) -> Outcom
 async fn at_every_step(stage: &mut Stage, ways: &[(bool, How)]) -> Outcome {
     let scene = Scene::set(stage).await?;
     for &(heard, how) in ways {
-        for step in STEPS {
+        for step in STEPS.iter().filter(|step| step.can_be_spoilt(how)) {
             let tried = scene.spoil(step, heard, how).await;
             tried.with_context(|| format!("{} that {how:?}, heard: {heard}", step.method))?;
         }
@@ -150,6 +150,13 @@ struct Step {
     hears_again: StatusCode,
     /// What it has then, of [`FUNDS`].
     balance: i64,
+}
+
+impl Step {
+    /// Where nobody is asked before it on the same connection, which takes no bytes of others either.
+    fn can_be_spoilt(&self, how: How) -> bool {
+        how != How::TakesNoBytes || self.method != "Withdraw"
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -298,7 +305,7 @@ impl Scene {
                 self.api.post(&path, &headers, &json!({"amount": DEPOSIT})).await
             }
             Ask::Profile => {
-                let profile = json!({"email": "moved@example.org"});
+                let profile = json!({"email": format!("moved-{user}@example.org")});
                 self.api.update_profile(user, &profile, &headers).await
             }
         }
