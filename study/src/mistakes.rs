@@ -8,6 +8,7 @@ mod kinds;
 mod lines;
 mod load;
 mod trial;
+mod whole_deadline;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,6 +51,7 @@ pub async fn all(ground: &Ground, seed: u64) -> anyhow::Result<Vec<MistakeFigure
     for mistake in &MISTAKES {
         figures.push(one(mistake, ground, seed).await.with_context(|| format!("making {}", mistake.name))?);
     }
+    figures.push(whole_deadline::figures(ground).await.context("making a mistake of gRPC's clients")?);
     Ok(figures)
 }
 

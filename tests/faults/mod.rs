@@ -14,6 +14,7 @@ mod messages;
 mod mistakes;
 mod program;
 mod replicas;
+mod rpc;
 mod smuggling;
 
 use crate::harness::Suite;
@@ -28,6 +29,7 @@ pub fn register(suite: &mut Suite) {
     mistakes::register(suite);
     asking::register(suite);
     replicas::register(suite);
+    rpc::register(suite);
     growth::register(suite);
     database::register(suite);
     checker::register(suite);

@@ -24,6 +24,7 @@ pub fn register(suite: &mut Suite) {
         [
             orders_come_in_pages_oldest_first,
             emails_come_in_pages_oldest_first,
+            the_longest_page_that_there_can_be_arrives,
             many_emails_of_one_user_are_no_burden_on_the_others,
         ]
     );
@@ -109,6 +110,28 @@ async fn many_emails_of_one_user_are_no_burden_on_the_others(stage: &mut Stage) 
     }
     let metrics = stage.metrics(Service::Gateway).await?;
     ensure!(!metrics.contains("_client_breaker_rejections_total"), "{metrics}");
+    // Nobody sent them, so no mailbox has them.
+    sqlx::query("delete from notification.emails where user_id = $1")
+        .bind(user.0)
+        .execute(&mut admin)
+        .await?;
+    Ok(())
+}
+
+/// As many emails as a page may have, of as many characters as a message may have, each of as many bytes as a character may have.
+async fn the_longest_page_that_there_can_be_arrives(stage: &mut Stage) -> Outcome {
+    let user = stage.api.create_user().await?;
+    let mut admin = PgConnection::connect(stage.database_as_admin().as_str()).await?;
+    sqlx::query(
+        "insert into notification.emails (request_id, user_id, email, title, message, message_id, status)
+         select gen_random_uuid(), $1, 'ann@example.org', 'Hello', repeat('😀', 10000), gen_random_uuid()::text, 'failed'
+         from generate_series(1, 100)",
+    )
+    .bind(user.0)
+    .execute(&mut admin)
+    .await?;
+    let page = stage.api.get(&format!("/notification/email/{user}?limit=100")).await?;
+    ensure!(page.status == StatusCode::OK && ids(&page.body)?.len() == 100, "{}: {}", page.status, page.body);
     // Nobody sent them, so no mailbox has them.
     sqlx::query("delete from notification.emails where user_id = $1")
         .bind(user.0)

@@ -14,14 +14,13 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use url::Url;
 
 /// How long an instance may take to accept a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// A balancer in front of some instances.
 pub struct Balancer {
-    url: Url,
+    address: SocketAddr,
     /// Ends with this value, and every connection with it.
     _spreading: JoinSet<()>,
 }
@@ -36,12 +35,12 @@ impl Balancer {
         let listener = TcpListener::bind(address).await.context("listening as a balancer")?;
         let mut spreading = JoinSet::new();
         spreading.spawn(spread(listener, instances.into()));
-        Ok(Self { url: format!("http://{address}/").parse()?, _spreading: spreading })
+        Ok(Self { address, _spreading: spreading })
     }
 
     /// Where clients connect to.
-    pub fn url(&self) -> &Url {
-        &self.url
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -111,7 +110,7 @@ mod tests {
     }
 
     async fn client(balancer: &Balancer) -> TcpStream {
-        let port = balancer.url().port().unwrap();
+        let port = balancer.address().port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap()
     }
 

@@ -48,7 +48,6 @@ impl Instances {
     /// # Errors
     /// When a URL names none.
     pub fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
-        let address = |url: &Url| url.socket_addrs(|| None)?.first().copied().context("no address");
         self.urls().map(address).collect()
     }
 
@@ -69,7 +68,8 @@ impl Instances {
 
     /// Starts one that is away at the address that it had, and waits until it is ready.
     pub async fn start_again(&mut self, which: usize, deployment: &Deployment) -> anyhow::Result<()> {
-        let process = deployment.launch_at(self.service, &self.each[which].url)?;
+        let address = address(&self.each[which].url)?;
+        let process = deployment.launch_instance(self.service, address, None)?;
         self.each[which].process = Some(process);
         self.wait_ready(which).await
     }
@@ -91,4 +91,8 @@ impl Instances {
         let process = process.as_mut().context("it does not run")?;
         super::deployment::wait_process_ready(process, url, self.service).await
     }
+}
+
+fn address(url: &Url) -> anyhow::Result<SocketAddr> {
+    url.socket_addrs(|| None)?.first().copied().context("no address")
 }

@@ -9,6 +9,7 @@ mod client;
 mod code;
 mod error;
 mod method;
+mod mistake;
 mod problem;
 mod refusal;
 mod server;

@@ -17,6 +17,7 @@ use trial::raw::Raw;
 use trial::{EchoResponse, SOON, Server, client, count, echo, echo_after, listen, rpc_settings};
 
 const ECHO: &str = "/trial.v1.TrialService/Echo";
+const COUNT: &str = "/trial.v1.TrialService/Count";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
@@ -56,6 +57,18 @@ async fn a_deadline_is_a_status_sixty_times_of_sixty_and_comes_before_the_caller
     let answers = join_all(calls).await;
     assert!(answers.iter().all(|(status, _)| status == DEADLINE_EXCEEDED), "{answers:?}");
     assert!(!answers.iter().any(|(_, took)| late(took)), "{answers:?}");
+}
+
+/// Whoever has no time to ask others says that they cannot be asked. Why it has none, its caller knows best.
+#[tokio::test]
+async fn who_has_too_little_time_to_ask_anybody_is_told_so_and_not_that_somebody_is_away() {
+    let server = Server::start().await;
+    let (raw, _connection) = Raw::connect(server.address).await;
+    let unavailable = count("UNAVAILABLE").encode_to_vec();
+    for (timeout, status) in [("20m", DEADLINE_EXCEEDED), ("2000m", UNAVAILABLE)] {
+        let reply = raw.call(COUNT, &[("grpc-timeout", timeout)], &unavailable).await.unwrap();
+        assert_eq!(reply.status(), status, "{timeout}");
+    }
 }
 
 #[tokio::test]

@@ -102,11 +102,11 @@ impl<'a> Experiment<'a> {
             ChosenBy::Balancer => Some(Balancer::start(instances.addresses()?).await?),
             ChosenBy::Caller => None,
         };
-        let where_it_is = balancer.as_ref().map_or_else(
-            || instances.urls().map(ToString::to_string).collect::<Vec<_>>().join(","),
-            |balancer| balancer.url().to_string(),
-        );
-        stage.deployment.tell_others(SERVICE, SERVICE.url_setting(), where_it_is).await?;
+        match &balancer {
+            Some(balancer) => stage.deployment.lead_to(SERVICE, &[balancer.address()]),
+            None => stage.deployment.lead_to(SERVICE, &instances.addresses()?),
+        }
+        stage.deployment.start_others_anew(SERVICE).await?;
         let clients = Clients::new(&stage.api, seed).await?;
         Ok(Self { stage, instances, clients, plan, _balancer: balancer })
     }

@@ -53,14 +53,32 @@ impl Deployment {
 
     /// Starts a further instance that the caller looks after, and does not wait until it is ready.
     pub fn launch_replica(&self, service: Service) -> anyhow::Result<(ServiceProcess, Url)> {
-        let url = base_url(loopback(free_port()?))?;
-        Ok((self.launch_at(service, &url)?, url))
+        let address = loopback(free_port()?);
+        Ok((self.launch_instance(service, address, None)?, base_url(address)?))
     }
 
-    /// Starts an instance that listens at `url`. The caller looks after it, and it may not be ready yet.
-    pub fn launch_at(&self, service: Service, url: &Url) -> anyhow::Result<ServiceProcess> {
-        let address = *url.socket_addrs(|| None)?.first().context("no address")?;
-        self.start_process(service.name(), service, address, None)
+    /// As [`Self::launch_replica`], at an address of the caller's choice, with `crash_points` as `FAILPOINTS` wants them.
+    pub fn launch_instance(
+        &self,
+        service: Service,
+        listen: SocketAddr,
+        crash_points: Option<String>,
+    ) -> anyhow::Result<ServiceProcess> {
+        self.start_process(service.name(), service, listen, crash_points)
+    }
+
+    /// Where a service listens that [runs here](Self::start_service).
+    pub fn listens_at(&self, service: Service) -> SocketAddr {
+        self.listen[&service]
+    }
+
+    /// From now on, services that are started look for `service` at these `addresses`: at something in front of it, or at several
+    /// instances. A style that knows one address for each service is led to one.
+    pub fn lead_to(&mut self, service: Service, addresses: &[SocketAddr]) {
+        let target = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
+        let setting = service.url_setting();
+        self.environment.retain(|(name, _)| *name != setting);
+        self.environment.push((setting, format!("http://{target}")));
     }
 
     /// Runs something of a service that is done once, such as `rebuild-replica order`, and waits for its end.
@@ -81,15 +99,8 @@ impl Deployment {
         self.start_process(arguments, service, loopback(free_port()?), None)
     }
 
-    /// Gives a setting another value, and starts everybody but `service` anew, so that they know of it.
-    pub async fn tell_others(
-        &mut self,
-        service: Service,
-        setting: &'static str,
-        value: String,
-    ) -> anyhow::Result<()> {
-        // What comes last holds.
-        self.environment.push((setting, value));
+    /// Starts everybody but `service` anew, so that they know where they are [led to](Self::lead_to).
+    pub async fn start_others_anew(&mut self, service: Service) -> anyhow::Result<()> {
         for &other in self.style.services.iter().filter(|other| **other != service) {
             self.stop_service(other).await?;
             self.start_service(other).await?;

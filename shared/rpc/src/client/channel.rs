@@ -19,6 +19,7 @@ use super::resolve::{self, Resolver, Target};
 use super::settings::ChannelSettings;
 use crate::code::Code;
 use crate::method::Method;
+use crate::mistake::time_for_a_try;
 use crate::refusal::Refusal;
 use crate::spans;
 use crate::wire::{CONTENT_TYPE, TIMEOUT, timeout, unframe};
@@ -131,7 +132,7 @@ impl Channel {
         };
         Box::pin(async move {
             let call = Asked { method, message, failed_at: Mutex::new(None) };
-            let attempt = |limit| self.attempt(&call, limit);
+            let attempt = |limit| self.attempt(&call, time_for_a_try(limit));
             self.0.guard.call(terms, attempt, is_there).await
         })
     }

@@ -14,7 +14,7 @@ use super::settings::ChannelSettings;
 /// How long it is waited until an instance is dialled again, at most: after the first failure, and after many.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// A call that finds every instance away has them dialled at once, but no instance is dialled more often than this.
-const REDIAL_MIN: Duration = Duration::from_millis(20);
+pub(crate) const REDIAL_MIN: Duration = Duration::from_millis(20);
 
 /// An instance, to which a connection is kept up until this is dropped. Calls that are on their way then go on.
 pub(crate) struct Endpoint {

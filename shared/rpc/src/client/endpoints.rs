@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection::Connection;
-use super::endpoint::{Endpoint, State};
+use super::endpoint::{Endpoint, REDIAL_MIN, State};
 use super::resolve::{Resolver, Target};
 use super::settings::ChannelSettings;
 
@@ -106,10 +106,16 @@ impl Endpoints {
             changed.as_mut().enable();
             match self.shared.look(avoided) {
                 Found::Connection(connection) => return Ok(connection),
-                Found::Nothing(cause) if tried || !self.shared.try_now() => return Err(cause),
-                Found::Nothing(_) => tried = true,
-                Found::Pending => {
+                Found::Nothing(cause) if tried => return Err(cause),
+                // One that was away a moment ago may be the one that is there now: the others have gone since.
+                Found::Nothing(_) => {
                     tried = true;
+                    if !self.shared.try_now() {
+                        sleep(REDIAL_MIN).await;
+                        self.shared.try_now();
+                    }
+                }
+                Found::Pending => {
                     if timeout_at(until, changed).await.is_err() {
                         return Err("no connection in time".to_owned());
                     }

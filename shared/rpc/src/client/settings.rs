@@ -21,8 +21,8 @@ pub struct ChannelSettings {
     #[arg(long, env = "KEEPALIVE_INTERVAL_MS", default_value_t = 10_000)]
     pub keepalive_interval_ms: u64,
 
-    /// The largest response that is taken, in bytes.
-    #[arg(long, env = "RESPONSE_BYTES_MAX", default_value_t = 16 * BODY_BYTES_MAX)]
+    /// The largest response that is taken, in bytes. A page has up to 100 entries, each of which came in a request.
+    #[arg(long, env = "RESPONSE_BYTES_MAX", default_value_t = 128 * BODY_BYTES_MAX)]
     pub response_bytes_max: usize,
 }
 

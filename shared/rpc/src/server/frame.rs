@@ -20,7 +20,7 @@ use tonic::server::Grpc;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 use tracing::{Instrument as _, Span};
-use web::{REQUEST_ID, RequestContext};
+use web::{Guard, REQUEST_ID, RequestContext};
 
 use super::body::Until;
 use super::service::{Handler, Service};
@@ -154,7 +154,7 @@ impl Frame {
             spans::record_size(&Span::current(), "rpc.request.size", message.len());
             let answer = handler(message);
             async move {
-                let message = answer.await.map_err(|refusal| refusal.to_status())?;
+                let message = answer.await.map_err(|refusal| in_so_little_time(refusal).to_status())?;
                 spans::record_size(&Span::current(), "rpc.response.size", message.len());
                 Ok::<_, Status>(tonic::Response::new(message))
             }
@@ -175,6 +175,12 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 /// When an answer has to be out whose caller waits so long. One in a great hurry gets three quarters of its time.
 fn in_time_for(asked: Duration) -> Duration {
     asked.saturating_sub(ANSWER_BEFORE.min(asked / 4))
+}
+
+/// What a caller is told who has left too little time to ask anybody else: that this is why, and not that somebody is away.
+fn in_so_little_time(refusal: Refusal) -> Refusal {
+    let left = Guard::left_for_the_peer(RequestContext::current().remaining());
+    if refusal.code == Code::Unavailable && left.is_zero() { Refusal::deadline_exceeded() } else { refusal }
 }
 
 /// What `call` answers; that its time is over, or that it panicked.
