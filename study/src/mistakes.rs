@@ -4,6 +4,7 @@
 //! The switches exist only in builds with the feature `failpoints`, which no release image has. One seed decides what clients ask
 //! for and where the service dies, in both versions; what then happens between processes is timing, which no seed repeats.
 
+mod balancing;
 mod kinds;
 mod lines;
 mod load;
@@ -52,6 +53,7 @@ pub async fn all(ground: &Ground, seed: u64) -> anyhow::Result<Vec<MistakeFigure
         figures.push(one(mistake, ground, seed).await.with_context(|| format!("making {}", mistake.name))?);
     }
     figures.push(whole_deadline::figures(ground).await.context("making a mistake of gRPC's clients")?);
+    figures.push(balancing::make(ground).await.with_context(|| format!("making {}", balancing::NAME))?);
     Ok(figures)
 }
 
