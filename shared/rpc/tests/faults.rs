@@ -13,10 +13,11 @@ use h2::server::SendResponse;
 use http::{HeaderMap, Response};
 use rpc::CallError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 use trial::raw::framed;
 use trial::{Server, channel_settings, channel_with, client, count, echo, eventually, listen};
 use trial::{TrialServiceClient, rpc_settings};
-use web::PeerError;
+use web::{PeerError, RequestContext};
 
 /// Answers every call by `answer`, which has the number of the call on its connection.
 async fn answering(answer: impl Fn(SendResponse<Bytes>, usize) + Clone + Send + 'static) -> SocketAddr {
@@ -87,6 +88,21 @@ async fn an_answer_that_is_none_leaves_the_outcome_open() {
     for (what, address) in peers {
         let error = client(&[address]).count(&count("")).await.unwrap_err();
         assert!(is_unanswered(&error), "{what}: {error}");
+    }
+}
+
+/// At the deadline itself its caller would be answered by whoever set it, who does not know what was asked.
+#[tokio::test]
+async fn a_call_that_is_never_answered_ends_in_time_for_its_caller_to_say_so() {
+    // Held for ever: what is dropped is an answer.
+    let address = answering(|response: SendResponse<Bytes>, _| std::mem::forget(response)).await;
+    let client = client(&[address]);
+    for _ in 0..5 {
+        let context = RequestContext::background(Duration::from_millis(300));
+        let deadline = context.deadline;
+        let error = context.scope(async { client.echo(&echo("")).await.unwrap_err() }).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(is_unanswered(&error) && !left.is_zero(), "{left:?} before the deadline: {error}");
     }
 }
 

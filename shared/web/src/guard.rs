@@ -20,6 +20,8 @@ const RETRIES_MAX: usize = 2;
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
 /// A peer gets this much less time than its caller has, so that its answer still arrives.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
+/// A try ends so much before its request's deadline, so that what came of it can still be said by whoever knows what was asked.
+const SAID_BEFORE: Duration = Duration::from_millis(10);
 
 /// What is between a service and one of its peers.
 #[derive(Clone)]
@@ -113,7 +115,8 @@ impl Guard {
         // Whether any attempt may have arrived: the last one alone does not tell.
         let mut sent = false;
         loop {
-            let limit = terms.timeout.unwrap_or(self.0.call_timeout).min(context.remaining());
+            let left = context.remaining().saturating_sub(SAID_BEFORE);
+            let limit = terms.timeout.unwrap_or(self.0.call_timeout).min(left);
             let outcome = match self.guarded(limit, &attempt, &is_there).await {
                 Attempt::Answered(answer) | Attempt::Broken(answer) => return Ok(answer),
                 other => other,

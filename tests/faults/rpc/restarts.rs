@@ -21,7 +21,7 @@ use super::raw::{Raw, received};
 use crate::harness::{Outcome, Stage, Suite, cases};
 
 /// How many restarts of an instance there are at the least, if not as many as this says.
-const RESTARTS: usize = 24;
+const RESTARTS: usize = 100;
 const RESTARTS_VARIABLE: &str = "ROLLING_RESTARTS";
 /// Clients, each of whom places an order as soon as the one before is answered.
 const CLIENTS: usize = 6;
