@@ -18,12 +18,9 @@ use anyhow::Context as _;
 use lab::running::Ground;
 use sandbox::Sandbox;
 
-use self::kinds::{MISTAKES, Mistake, Version};
+use self::kinds::{EXAMPLES, MISTAKES, Mistake, Version};
 use self::trial::Trial;
 use crate::figures::MistakeFigures;
-
-/// Violations that are told in words.
-const EXAMPLES: usize = 4;
 
 /// Makes every mistake, prints what came of it, and writes `mistakes.json` to the directory `out`. `false`: a mistake was not
 /// found, or the sound version has damage.

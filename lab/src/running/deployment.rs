@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 pub use addresses::{Addresses, Brokers};
 use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
-pub(super) use processes::wait_process_ready;
 use sandbox::{Mailbox, free_port};
 pub use settings::{FAULT_SETTINGS, Ground, Options, SANDBOX_SETTINGS};
 use store::provision::{self, Databases};

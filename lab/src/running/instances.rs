@@ -8,6 +8,7 @@ use url::Url;
 
 use super::deployment::Deployment;
 use super::process::ServiceProcess;
+use super::ready::wait_process_ready;
 use crate::styles::Service;
 
 /// Instances of one service of a deployment.
@@ -89,7 +90,7 @@ impl Instances {
     async fn wait_ready(&mut self, which: usize) -> anyhow::Result<()> {
         let Instance { url, process } = &mut self.each[which];
         let process = process.as_mut().context("it does not run")?;
-        super::deployment::wait_process_ready(process, url, self.service).await
+        wait_process_ready(process, url, self.service).await
     }
 }
 

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
+use super::process::ServiceProcess;
+use crate::styles::Service;
+
+/// How long a service may take to get ready.
+const READY_MAX: Duration = Duration::from_secs(30);
 /// How often it is asked for.
 const READY_POLL: Duration = Duration::from_millis(20);
 /// How long one answer may take.
@@ -32,4 +37,20 @@ pub async fn wait_ready(
         }
         sleep(READY_POLL).await;
     }
+}
+
+/// Waits until the process of `service` at `url` says that it can do its work.
+pub(super) async fn wait_process_ready(
+    process: &mut ServiceProcess,
+    url: &Url,
+    service: Service,
+) -> anyhow::Result<()> {
+    let ready = wait_ready(url, READY_MAX, || match process.ended() {
+        Some(status) => bail!("it ended with {status}"),
+        None => Ok(()),
+    });
+    if let Err(error) = ready.await {
+        bail!("{} did not get ready: {error:#}\n{}", service.name(), process.last_words());
+    }
+    Ok(())
 }

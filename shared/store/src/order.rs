@@ -214,13 +214,21 @@ pub async fn page(
     after: OrderId,
     limit: i64,
 ) -> Result<Vec<Order>, StoreError> {
-    Ok(sqlx::query_as(
-        "select id, request_id, user_id, price, status, reason, version, created_at, updated_at
-         from orders where ($1::bigint is null or user_id = $1) and id > $2 order by id limit $3",
-    )
-    .bind(user)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?)
+    // One statement for both would be planned once for both: it read all orders to find one user's.
+    let page = match user {
+        Some(user) => sqlx::query_as(
+            "select id, request_id, user_id, price, status, reason, version, created_at, updated_at
+             from orders where id > $1 and user_id = $3 order by id limit $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .bind(user),
+        None => sqlx::query_as(
+            "select id, request_id, user_id, price, status, reason, version, created_at, updated_at
+             from orders where id > $1 order by id limit $2",
+        )
+        .bind(after)
+        .bind(limit),
+    };
+    Ok(page.fetch_all(conn).await?)
 }

@@ -18,6 +18,7 @@ use tonic_prost::ProstCodec;
 use url::Url;
 use web::ClientSettings;
 
+use super::kinds::EXAMPLES;
 use super::lines::{self, Cut, cut};
 use crate::figures::MistakeFigures;
 
@@ -40,8 +41,6 @@ const AFTER: usize = 500;
 /// How long a connection, and a call, may take.
 const CONNECT_MAX: Duration = Duration::from_millis(250);
 const CALL_MAX: Duration = Duration::from_secs(1);
-/// Failures that are told in words.
-const EXAMPLES: usize = 3;
 
 /// The call: reads a user, and may be repeated.
 const PATH: &str = "/billing.v1.BillingService/GetUser";

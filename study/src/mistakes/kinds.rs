@@ -2,6 +2,9 @@
 
 use super::lines::{Cut, cut};
 
+/// What is found is told in words, up to this many times.
+pub(super) const EXAMPLES: usize = 4;
+
 /// With the mistake or without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {

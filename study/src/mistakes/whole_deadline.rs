@@ -15,7 +15,7 @@ use reqwest::StatusCode;
 use sandbox::free_port;
 use tokio::task::JoinSet;
 
-use super::kinds::Version;
+use super::kinds::{EXAMPLES, Version};
 use super::lines::{Cut, cut, of};
 use crate::figures::MistakeFigures;
 
@@ -76,7 +76,7 @@ fn examples(heard: &[Reply]) -> Vec<String> {
     let told = |reply: &Reply| {
         format!("an order was answered with {} after {:.1} s", reply.status, reply.elapsed.as_secs_f64())
     };
-    without_outcome(heard).take(super::EXAMPLES).map(told).collect()
+    without_outcome(heard).take(EXAMPLES).map(told).collect()
 }
 
 /// What clients hear in a version.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
+use lab::styles::Features;
 use lab::{Api, Service, eventually};
 use reqwest::StatusCode;
 use tokio::task::JoinSet;
@@ -38,7 +39,7 @@ pub fn register(suite: &mut Suite) {
     cases!(
         suite,
         "bounds",
-        where |features| features.has_rpcs(),
+        where Features::has_rpcs,
         [
             a_deadline_of_a_millisecond_is_exceeded_and_leaves_nothing_half_done,
             an_order_with_hardly_any_time_is_none_or_a_whole_one,

@@ -230,7 +230,7 @@ impl Call {
             How::DeliversTwice => self.answer(heard.context("it was asked")?)?,
             // Its body does not come, so it stays as it is until its client gives it up.
             How::TakesNoBytes => {
-                std::future::poll_fn(|context| self.answer.poll_reset(context)).await.map(drop)?
+                std::future::poll_fn(|context| self.answer.poll_reset(context)).await.map(drop)?;
             }
             How::ReadsNothing => self.end.send(Ends::Frozen).await?,
             How::SaysGoodbye => self.end.send(Ends::Goodbye).await?,
@@ -322,6 +322,7 @@ fn message(bytes: &[u8]) -> anyhow::Result<Bytes> {
 fn of_another_method(body: &Bytes) -> anyhow::Result<Bytes> {
     const NUMBER: &[u8] = &[0x08, 0x28];
     const MESSAGE: &[u8] = &[0x0a, 0x02, 0x08, 0x01];
-    let begins_with_number = body.get(5).context("an answer with a message")? & 7 == 0;
+    // The lowest three bits of a field's tag are its wire type; 0 is a number.
+    let begins_with_number = body.get(5).context("an answer with a message")?.trailing_zeros() >= 3;
     message(if begins_with_number { MESSAGE } else { NUMBER })
 }

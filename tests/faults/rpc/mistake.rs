@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, ensure};
 use domain::UserId;
+use lab::styles::Features;
 use lab::{Api, Service};
 use reqwest::StatusCode;
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ pub fn register(suite: &mut Suite) {
     cases!(
         suite,
         "mistakes",
-        where |features| features.has_rpcs(),
+        where Features::has_rpcs,
         [
             // An attempt may take four fifths of it: more than a client waits, so that no recovery comes before.
             #[settings(&[("RECOVERY_AFTER_MS", "10000")])]

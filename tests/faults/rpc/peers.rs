@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use domain::UserId;
 use h2::Reason;
+use lab::styles::Features;
 use lab::{Api, Reply, Service, eventually};
 use reqwest::StatusCode;
 use serde_json::json;
@@ -26,7 +27,7 @@ pub fn register(suite: &mut Suite) {
     cases!(
         suite,
         "peers",
-        where |features| features.has_rpcs(),
+        where Features::has_rpcs,
         [
             a_peer_that_stops_reading_or_speaking_holds_up_nobody_past_the_deadline,
             a_peer_that_resets_streams_is_asked_again,

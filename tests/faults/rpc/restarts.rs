@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use domain::UserId;
 use lab::running::{ServiceProcess, wait_ready};
+use lab::styles::Features;
 use lab::{Api, Service};
 use prost::Message as _;
 use reqwest::{StatusCode, Url};
@@ -37,7 +38,7 @@ pub fn register(suite: &mut Suite) {
     cases!(
         suite,
         "restarts",
-        where |features| features.has_rpcs(),
+        where Features::has_rpcs,
         [every_service_is_restarted_again_and_again_and_no_order_is_refused_or_made_twice]
     );
 }

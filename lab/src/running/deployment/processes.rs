@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
 use nix::sys::signal::Signal;
 use sandbox::free_port;
@@ -12,11 +12,8 @@ use url::Url;
 
 use super::{Deployment, base_url, loopback};
 use crate::running::process::ServiceProcess;
-use crate::running::ready::wait_ready;
+use crate::running::ready::wait_process_ready;
 use crate::styles::Service;
-
-/// How long a service may take to get ready.
-const READY_MAX: Duration = Duration::from_secs(30);
 
 impl Deployment {
     /// `kill -9`, and waits until the process is gone.
@@ -186,20 +183,4 @@ impl Deployment {
             wait_process_ready(process, &url, service).await
         })
     }
-}
-
-/// Waits until the process of `service` at `url` says that it can do its work.
-pub(in crate::running) async fn wait_process_ready(
-    process: &mut ServiceProcess,
-    url: &Url,
-    service: Service,
-) -> anyhow::Result<()> {
-    let ready = wait_ready(url, READY_MAX, || match process.ended() {
-        Some(status) => bail!("it ended with {status}"),
-        None => Ok(()),
-    });
-    if let Err(error) = ready.await {
-        bail!("{} did not get ready: {error:#}\n{}", service.name(), process.last_words());
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod batches;
 mod connections;
 mod emails;
 mod orders;
+mod pages;
 mod queue;
 mod requests;
 mod roles;
