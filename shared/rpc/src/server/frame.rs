@@ -177,10 +177,15 @@ fn in_time_for(asked: Duration) -> Duration {
     asked.saturating_sub(ANSWER_BEFORE.min(asked / 4))
 }
 
-/// What a caller is told who has left too little time to ask anybody else: that this is why, and not that somebody is away.
+/// What a caller is told who has left too little time to ask anybody else: that this is why, and not that somebody is away. Whoever
+/// was asked and ran out of time has said so a little earlier, as everybody does.
 fn in_so_little_time(refusal: Refusal) -> Refusal {
     let left = Guard::left_for_the_peer(RequestContext::current().remaining());
-    if refusal.code == Code::Unavailable && left.is_zero() { Refusal::deadline_exceeded() } else { refusal }
+    if refusal.code == Code::Unavailable && left < 2 * ANSWER_BEFORE {
+        Refusal::deadline_exceeded()
+    } else {
+        refusal
+    }
 }
 
 /// What `call` answers; that its time is over, or that it panicked.
