@@ -9,7 +9,6 @@ mod kinds;
 mod lines;
 mod load;
 mod trial;
-mod whole_deadline;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,7 +48,6 @@ pub async fn all(ground: &Ground, seed: u64) -> anyhow::Result<Vec<MistakeFigure
     for mistake in &MISTAKES {
         figures.push(one(mistake, ground, seed).await.with_context(|| format!("making {}", mistake.name))?);
     }
-    figures.push(whole_deadline::figures(ground).await.context("making a mistake of gRPC's clients")?);
     figures.push(balancing::make(ground).await.with_context(|| format!("making {}", balancing::NAME))?);
     Ok(figures)
 }
