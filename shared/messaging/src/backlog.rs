@@ -24,6 +24,7 @@ pub(crate) struct Row {
     pub(crate) aggregate_version: Option<i64>,
     pub(crate) correlation_id: Uuid,
     pub(crate) causation_id: Option<String>,
+    pub(crate) reply_to: Option<String>,
     pub(crate) traceparent: Option<String>,
     pub(crate) payload: String,
     pub(crate) created_at: DateTime<Utc>,
@@ -34,7 +35,7 @@ pub(crate) async fn fetch_oldest(conn: &mut PgConnection, limit: i64) -> Result<
     // The length of a stored text is known without reading it, so what does not fit costs nothing.
     sqlx::query_as(
         "select id, event_id, topic, key, type, subject, aggregate_version, correlation_id,
-                coalesce(foreign_causation_id, causation_id::text) as causation_id, traceparent, payload, created_at
+                coalesce(foreign_causation_id, causation_id::text) as causation_id, reply_to, traceparent, payload, created_at
          from (select *, sum(bytes) over (order by id) - bytes as bytes_before
                from (select *, octet_length(key) + octet_length(payload) as bytes
                      from outbox order by id limit $1) oldest) oldest

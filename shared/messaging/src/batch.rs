@@ -13,8 +13,10 @@ use tracing::{Instrument as _, Span};
 use crate::event::{Cause, Event, read};
 use crate::handler::{Handler, HandlerError, Known};
 use crate::inbox;
+use crate::message::Incoming as _;
 use crate::mistake;
 use crate::outbox::{self, Outbox, Said};
+use crate::return_address::{AddressError, KnownTopics, ReturnAddress};
 use crate::trace;
 
 /// Messages about which questions are asked at the same time, before the transaction. A batch in which each takes as long as it
@@ -38,6 +40,8 @@ impl Received {
 struct Item<'a, H: Handler> {
     raw: &'a OwnedMessage,
     event: Event<H::Incoming>,
+    /// Where the reply goes, of a command.
+    return_address: Option<ReturnAddress>,
     span: Span,
 }
 
@@ -73,6 +77,19 @@ pub(crate) struct Processor<H> {
     pub(crate) name: &'static str,
     pub(crate) handler: H,
     pub(crate) outbox: Outbox,
+    /// Where commands were answered before.
+    pub(crate) return_addresses: KnownTopics,
+}
+
+impl<H: Handler> Processor<H> {
+    /// Where `event` is answered, if it is a command.
+    fn return_address(&self, event: &Event<H::Incoming>) -> Result<Option<ReturnAddress>, AddressError> {
+        if !event.message.is_answered() {
+            return Ok(None);
+        }
+        let reply_to = event.metadata.reply_to.as_deref();
+        ReturnAddress::read(reply_to, &self.outbox.settings, &H::Incoming::topics()).map(Some)
+    }
 }
 
 /// A batch of one consumer.
@@ -88,10 +105,13 @@ impl<'a, H: Handler> Batch<'a, H> {
         let mut batch = Self { processor, items: Vec::new(), poison: Vec::new() };
         for Received { raw, at } in messages {
             match read(raw, *at) {
-                Ok(Some(event)) => {
-                    let span = trace::process_span(&event.metadata, raw.topic(), processor.name);
-                    batch.items.push(Item { raw, event, span });
-                }
+                Ok(Some(event)) => match processor.return_address(&event) {
+                    Ok(return_address) => {
+                        let span = trace::process_span(&event.metadata, raw.topic(), processor.name);
+                        batch.items.push(Item { raw, event, return_address, span });
+                    }
+                    Err(error) => batch.poison.push((raw, error.to_string())),
+                },
                 Ok(None) => {}
                 Err(error) => batch.poison.push((raw, error.to_string())),
             }
@@ -99,9 +119,25 @@ impl<'a, H: Handler> Batch<'a, H> {
         batch
     }
 
+    /// Puts those commands aside whose reply nobody could read.
+    async fn only_answerable(mut self) -> anyhow::Result<Self> {
+        let addresses = self.items.iter().filter_map(|item| item.return_address.as_ref());
+        let addresses: HashSet<String> = addresses.map(|address| address.bare().to_owned()).collect();
+        let settings = &self.processor.outbox.settings;
+        let missing = self.processor.return_addresses.missing(settings, addresses).await?;
+        let is_missing = |item: &mut Item<'a, H>| {
+            item.return_address.as_ref().is_some_and(|address| missing.contains(address.bare()))
+        };
+        for Item { raw, event, .. } in self.items.extract_if(.., is_missing) {
+            let address = event.metadata.reply_to.unwrap_or_default();
+            self.poison.push((raw, AddressError::Foreign(address).to_string()));
+        }
+        Ok(self)
+    }
+
     /// As [`Process::process`].
     async fn handle(self) -> anyhow::Result<Vec<Poison<'a>>> {
-        let Self { processor, items, mut poison } = self;
+        let Self { processor, items, mut poison } = self.only_answerable().await?;
         let mut ready: Vec<Ready<'a, H>> = Vec::with_capacity(items.len());
         let mut items = items.into_iter();
         loop {
@@ -112,10 +148,10 @@ impl<'a, H: Handler> Batch<'a, H> {
             let asked =
                 some.iter().map(|item| processor.handler.gather(&item.event).instrument(item.span.clone()));
             let facts = join_all(asked).await;
-            for (Item { raw, event, span }, fact) in some.into_iter().zip(facts) {
+            for (Item { raw, event, return_address, span }, fact) in some.into_iter().zip(facts) {
                 match fact {
                     Ok(fact) => {
-                        let cause = Cause::message(&event.metadata, &span);
+                        let cause = Cause::message(&event.metadata, &span, return_address);
                         ready.push(Ready { raw, known: Known { event, fact, cause }, span });
                     }
                     Err(error) if error.is_transient() => return Err(error.into()),
@@ -147,7 +183,7 @@ async fn transact<H: Handler>(processor: &Processor<H>, ready: &[Ready<'_, H>]) 
     if ready.is_empty() {
         return Ok(());
     }
-    let Processor { name, handler, outbox } = processor;
+    let Processor { name, handler, outbox, .. } = processor;
     trace::link_batch(ready.iter().map(|it| &it.span));
     let mut conn = outbox.pool.acquire().await?;
     let mut tx = conn.begin().await?;

@@ -30,6 +30,7 @@ use crate::handler::Handler;
 use crate::inbox;
 use crate::message::Incoming as _;
 use crate::outbox::Outbox;
+use crate::return_address::KnownTopics;
 
 /// Messages that are handled in one transaction, at most.
 const BATCH_MAX: usize = 200;
@@ -64,7 +65,18 @@ impl Consumer {
         kafka.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).context("KAFKA_*")?;
         let dead_letters = DeadLetters::new(name, settings)?;
         let pool = outbox.pool.clone();
-        Ok(Self { name, pool, processor: Box::new(Processor { name, handler, outbox }), dead_letters, kafka })
+        Ok(Self {
+            name,
+            pool,
+            processor: Box::new(Processor {
+                name,
+                handler,
+                outbox,
+                return_addresses: KnownTopics::default(),
+            }),
+            dead_letters,
+            kafka,
+        })
     }
 
     /// Consumes until `shutdown`; finishes the batch it is at, and commits.

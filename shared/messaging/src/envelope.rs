@@ -33,6 +33,8 @@ pub struct Metadata {
     pub causation_id: Option<String>,
     /// `ce_aggregateversion`: which version of its subject it tells about.
     pub aggregate_version: Option<i64>,
+    /// `ce_replyto`: the topic, by its whole name, on which a command is to be answered.
+    pub reply_to: Option<String>,
     /// `traceparent`: the W3C trace context.
     pub traceparent: Option<String>,
 }
@@ -60,6 +62,7 @@ impl Metadata {
             correlation_id: parse(arrived, "correlationid", &arrived.required("correlationid")?)?,
             causation_id: arrived.extension("causationid"),
             aggregate_version: arrived.extension("aggregateversion").and_then(|version| version.parse().ok()),
+            reply_to: arrived.extension("replyto"),
             traceparent: arrived.traceparent(),
         })
     }
@@ -73,7 +76,7 @@ impl Metadata {
 
     /// The headers that this envelope is.
     pub fn to_headers(&self) -> OwnedHeaders {
-        let mut headers = OwnedHeaders::new_with_capacity(11)
+        let mut headers = OwnedHeaders::new_with_capacity(12)
             .insert(Header { key: "content-type", value: Some("application/json") });
         for (name, value) in [
             ("specversion", Some("1.0".to_owned())),
@@ -85,6 +88,7 @@ impl Metadata {
             ("correlationid", Some(self.correlation_id.to_string())),
             ("causationid", self.causation_id.clone()),
             ("aggregateversion", self.aggregate_version.map(|version| version.to_string())),
+            ("replyto", self.reply_to.clone()),
         ] {
             if let Some(value) = value {
                 headers = headers.insert(Header { key: &format!("{PREFIX}{name}"), value: Some(&value) });
@@ -128,6 +132,7 @@ mod tests {
             correlation_id: Uuid::now_v7(),
             causation_id: Some("any text".to_owned()),
             aggregate_version: Some(2),
+            reply_to: Some("order-updates".to_owned()),
             traceparent: None,
         }
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::arrived::{Arrived, EnvelopeError};
 use crate::envelope::Metadata;
 use crate::message::{Decoded, Incoming};
+use crate::return_address::ReturnAddress;
 use crate::trace;
 
 /// A message that came, with its envelope.
@@ -31,20 +32,24 @@ pub struct Cause {
     pub causation_id: Option<String>,
     /// The trace that the work belongs to, as a `traceparent` (W3C Trace Context).
     pub traceparent: Option<String>,
+    /// Where the reply goes, if it is a command that is answered.
+    pub return_address: Option<ReturnAddress>,
 }
 
 impl Cause {
     /// A request that is not a message, in the current span.
     pub fn request(correlation_id: Uuid) -> Self {
-        Self { correlation_id, causation_id: None, traceparent: trace::traceparent(&Span::current()) }
+        let traceparent = trace::traceparent(&Span::current());
+        Self { correlation_id, causation_id: None, traceparent, return_address: None }
     }
 
     /// The message `metadata` is the envelope of, handled in `span`.
-    pub(crate) fn message(metadata: &Metadata, span: &Span) -> Self {
+    pub(crate) fn message(metadata: &Metadata, span: &Span, return_address: Option<ReturnAddress>) -> Self {
         Self {
             correlation_id: metadata.correlation_id,
             causation_id: Some(metadata.id.clone()),
             traceparent: trace::traceparent(span),
+            return_address,
         }
     }
 }

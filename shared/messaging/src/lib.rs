@@ -29,6 +29,7 @@ mod relay;
 mod renewed;
 mod replay;
 mod requests;
+mod return_address;
 mod settings;
 mod skipped;
 mod topics;
@@ -50,6 +51,7 @@ pub use producer::{NotAcknowledged, Producer};
 pub use reading::Replay;
 pub use replay::{ReplaySettings, Replayed, replay_dead_letters};
 pub use requests::{Answers, AskError, Requests};
+pub use return_address::ReturnAddress;
 pub use settings::KafkaSettings;
 pub use topics::{Topic, Topology, create_topics, delete_topics};
 

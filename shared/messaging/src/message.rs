@@ -1,17 +1,25 @@
 //! Messages: what goes over the wire under one type name, and what is about to be said.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::return_address::ReturnAddress;
+
 /// A message of a style. Implemented by [`messages!`](crate::messages).
 pub trait Message: Serialize + DeserializeOwned + JsonSchema {
     /// `ce_type`
     const TYPE: &'static str;
-    /// Where it is published.
+    /// Where it is published. A reply goes where its command says.
     const TOPIC: &'static str;
+    /// Whether it is a command that is answered: then it says where.
+    const ANSWERED: bool;
+
+    /// The replies to it, of which it gets one.
+    fn replies() -> Vec<MessageType>;
 }
 
 /// A message type, as documents describe it.
@@ -19,13 +27,24 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema {
 pub struct MessageType {
     pub(crate) kind: &'static str,
     pub(crate) topic: &'static str,
+    pub(crate) replies: fn() -> Vec<Self>,
     pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 impl MessageType {
     /// `M`
     pub fn of<M: Message>() -> Self {
-        Self { kind: M::TYPE, topic: M::TOPIC, schema: SchemaGenerator::subschema_for::<M> }
+        Self {
+            kind: M::TYPE,
+            topic: M::TOPIC,
+            replies: M::replies,
+            schema: SchemaGenerator::subschema_for::<M>,
+        }
+    }
+
+    /// Whether it is a command that is answered where it says.
+    pub(crate) fn is_answered(&self) -> bool {
+        !(self.replies)().is_empty()
     }
 }
 
@@ -39,6 +58,9 @@ pub trait Incoming: Sized + Send + Sync + 'static {
 
     /// The message of type `kind` that `body` is.
     fn decode(kind: &str, body: &[u8]) -> Decoded<Self>;
+
+    /// Whether it is a command that is answered.
+    fn is_answered(&self) -> bool;
 }
 
 /// What became of a message's body.
@@ -57,11 +79,12 @@ pub enum Decoded<M> {
 /// A message that is about to be said.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    pub(crate) topic: &'static str,
+    pub(crate) topic: Cow<'static, str>,
     pub(crate) kind: &'static str,
     pub(crate) key: String,
     pub(crate) subject: String,
     pub(crate) aggregate_version: Option<i64>,
+    pub(crate) reply_to: Option<&'static str>,
     pub(crate) payload: String,
 }
 
@@ -69,11 +92,12 @@ impl Outgoing {
     /// `message`, in order with all others of the same `key`. `subject` is what it tells about, such as `order/7`.
     pub fn new<M: Message>(key: impl Display, subject: impl Display, message: &M) -> Self {
         Self {
-            topic: M::TOPIC,
+            topic: Cow::Borrowed(M::TOPIC),
             kind: M::TYPE,
             key: key.to_string(),
             subject: subject.to_string(),
             aggregate_version: None,
+            reply_to: None,
             payload: serde_json::to_string(message).expect("message types serialize"),
         }
     }
@@ -84,15 +108,38 @@ impl Outgoing {
         self.aggregate_version = Some(version);
         self
     }
+
+    /// Makes it a command that is to be answered on `topic`.
+    #[must_use]
+    pub fn answered_on(mut self, topic: &'static str) -> Self {
+        self.reply_to = Some(topic);
+        self
+    }
+
+    /// Makes it the reply that goes to `address`. A reply asks for none: whoever answered it would be answered, and so on.
+    pub(crate) fn reply(mut self, address: &ReturnAddress) -> Self {
+        self.topic = Cow::Owned(address.bare().to_owned());
+        self.reply_to = None;
+        self
+    }
 }
 
-/// Gives each type its topic and makes it a [`Message`]; lists their names as `TYPES`.
+/// Gives each type its topic and makes it a [`Message`]; lists their names as `TYPES`. A command is followed by its replies, as in
+/// `WithdrawMoney -> MoneyWithdrawn | WithdrawalRefused`.
 #[macro_export]
 macro_rules! messages {
-    ($($topic:literal: $($message:ident),+;)+) => {
+    ($($topic:literal: $($message:ident $(-> $($reply:ident)|+)?),+;)+) => {
         $($(impl $crate::Message for $message {
             const TYPE: &'static str = stringify!($message);
             const TOPIC: &'static str = $topic;
+            const ANSWERED: bool = {
+                const REPLIES: &[&str] = &[$($(stringify!($reply)),+)?];
+                !REPLIES.is_empty()
+            };
+
+            fn replies() -> Vec<$crate::asyncapi::MessageType> {
+                vec![$($($crate::asyncapi::MessageType::of::<$reply>()),+)?]
+            }
         })+)+
 
         /// Every type name of this style.
@@ -130,6 +177,10 @@ macro_rules! consumes {
                     other if $known.contains(&other) => $crate::Decoded::NotOurs,
                     _ => $crate::Decoded::Unknown,
                 }
+            }
+
+            fn is_answered(&self) -> bool {
+                match self { $(Self::$message(_) => <$message as $crate::Message>::ANSWERED),+ }
             }
         }
     };

@@ -1,6 +1,7 @@
 //! The transactional outbox (a pattern's name): what a service says is stored in the transaction of what it tells about, and
 //! published afterwards. So there is never one without the other.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use database::Pool;
@@ -36,6 +37,11 @@ impl Said {
     pub fn add(&mut self, cause: &Cause, message: impl Into<Option<Outgoing>>) {
         self.0.extend(message.into().map(|message| (cause.clone(), message)));
     }
+
+    /// Answers `cause`, a command, where it says; nothing if it is none, since nobody waits for that.
+    pub fn reply(&mut self, cause: &Cause, message: Outgoing) {
+        self.add(cause, cause.return_address.as_ref().map(|address| message.reply(address)));
+    }
 }
 
 impl Outbox {
@@ -61,6 +67,14 @@ impl Outbox {
         messages: Vec<Outgoing>,
     ) -> Result<(), sqlx::Error> {
         append(conn, Said(messages.into_iter().map(|message| (cause.clone(), message)).collect())).await
+    }
+
+    /// Stores all that a transaction says, as [`Self::append`] does.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn append_all(&self, conn: &mut PgConnection, said: Said) -> Result<(), sqlx::Error> {
+        append(conn, said).await
     }
 
     /// Says that a transaction which appended has committed, so that its messages do not wait for the relay's next look.
@@ -106,14 +120,15 @@ pub(crate) async fn append(conn: &mut PgConnection, Said(said): Said) -> Result<
         let (own, foreign) = split(cause.causation_id);
         columns.causations.push(own);
         columns.foreign_causations.push(foreign);
+        columns.reply_tos.push(message.reply_to);
         columns.traceparents.push(cause.traceparent);
         columns.payloads.push(message.payload);
     }
     sqlx::query(
         "insert into outbox (event_id, topic, key, type, subject, aggregate_version, correlation_id, causation_id,
-                             foreign_causation_id, traceparent, payload)
+                             foreign_causation_id, reply_to, traceparent, payload)
          select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::uuid[],
-                              $8::uuid[], $9::text[], $10::text[], $11::text[])",
+                              $8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[])",
     )
     .bind(columns.event_ids)
     .bind(columns.topics)
@@ -124,6 +139,7 @@ pub(crate) async fn append(conn: &mut PgConnection, Said(said): Said) -> Result<
     .bind(columns.correlations)
     .bind(columns.causations)
     .bind(columns.foreign_causations)
+    .bind(columns.reply_tos)
     .bind(columns.traceparents)
     .bind(columns.payloads)
     .execute(conn)
@@ -135,7 +151,7 @@ pub(crate) async fn append(conn: &mut PgConnection, Said(said): Said) -> Result<
 #[derive(Default)]
 struct Columns {
     event_ids: Vec<Uuid>,
-    topics: Vec<&'static str>,
+    topics: Vec<Cow<'static, str>>,
     keys: Vec<String>,
     kinds: Vec<&'static str>,
     subjects: Vec<String>,
@@ -143,6 +159,7 @@ struct Columns {
     correlations: Vec<Uuid>,
     causations: Vec<Option<Uuid>>,
     foreign_causations: Vec<Option<String>>,
+    reply_tos: Vec<Option<&'static str>>,
     traceparents: Vec<Option<String>>,
     payloads: Vec<String>,
 }

@@ -250,6 +250,10 @@ mod tests {
         fn decode(_: &str, _: &[u8]) -> Decoded<Self> {
             Decoded::Unknown
         }
+
+        fn is_answered(&self) -> bool {
+            false
+        }
     }
 
     #[test]

@@ -80,9 +80,10 @@ impl Producer {
             correlation_id: cause.correlation_id,
             causation_id: cause.causation_id.clone(),
             aggregate_version: message.aggregate_version,
+            reply_to: message.reply_to.map(|topic| self.settings.topic(topic)),
             traceparent: cause.traceparent.clone(),
         };
-        let topic = self.settings.topic(message.topic);
+        let topic = self.settings.topic(&message.topic);
         let delivery = self
             .kafka
             .client()

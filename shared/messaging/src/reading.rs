@@ -20,7 +20,7 @@ use crate::message::Incoming;
 use crate::settings::KafkaSettings;
 
 /// How long brokers may take to say what they have.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// For how long a replay asks again: a broker that has just come back needs seconds until its partitions have leaders.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The wait before it does.

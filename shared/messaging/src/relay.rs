@@ -216,6 +216,7 @@ impl Outbox {
             correlation_id: row.correlation_id,
             causation_id: row.causation_id,
             aggregate_version: row.aggregate_version,
+            reply_to: row.reply_to.map(|topic| self.settings.topic(&topic)),
             traceparent: row.traceparent,
         };
         send(kafka, &self.settings.topic(&row.topic), metadata, &row.key, &row.payload)

@@ -89,7 +89,7 @@ impl Style<'_> {
         if !answers.is_empty() {
             let from = self.names(|party| answers.iter().any(|answer| party.said(answer.kind).is_some()));
             about = format!("{about} The answer comes from {from}, with the same `ce_correlationid`.");
-            operation["reply"] = parts.messages_on_a_channel(answers);
+            operation["reply"] = parts.reply(*message, answers);
         }
         operation["description"] = about.into();
         parts.operations.insert(format!("send{}", message.kind), operation);
@@ -114,7 +114,7 @@ impl Style<'_> {
         if !answers.is_empty() {
             // Not by what caused it: between the two there may be messages of others.
             about += " The sender waits for the answer, which has the same `ce_correlationid`.";
-            operation["reply"] = parts.messages_on_a_channel(&answers);
+            operation["reply"] = parts.reply(heard.message, &answers);
         }
         operation["description"] = about.into();
         parts.operations.insert(format!("receive{kind}"), operation);
@@ -134,7 +134,23 @@ impl Style<'_> {
         channels.into()
     }
 
+    /// Whether what is on `topic` is there because commands say so: its address is in them.
+    fn has_only_replies(&self, topic: &str) -> bool {
+        let said = self.parties.iter().flat_map(|party| &party.says);
+        let replies = said.clone().flat_map(|said| (said.message.replies)()).map(|reply| reply.kind);
+        let replies: Vec<&str> = replies.collect();
+        let mut on_it = said.filter(|said| said.message.topic == topic);
+        on_it.clone().next().is_some() && on_it.all(|said| replies.contains(&said.message.kind))
+    }
+
     fn channel(&self, topic: &str) -> Value {
+        if self.has_only_replies(topic) {
+            return json!({
+                "address": null,
+                "description": format!("The topic that `ce_replyto` of the command names. Commands of this style name `{topic}`."),
+                "messages": {}
+            });
+        }
         let mut kafka = json!({"topic": topic, "bindingVersion": BINDING});
         if self.topology.kept.contains(&topic) {
             kafka["topicConfiguration"] = json!({"retention.ms": -1});
@@ -154,9 +170,12 @@ impl Style<'_> {
             let kind = message.kind;
             let mut documented = self.message(parts, message);
             if party.hears_unasked(kind) {
-                documented["headers"] = envelope::accepted_headers(kind);
+                documented["headers"] = envelope::accepted_headers(kind, message.is_answered());
                 let whole = format!("{kind}Event");
-                wholes.insert(whole.clone(), envelope::structured_payload(kind, &documented["payload"]));
+                wholes.insert(
+                    whole.clone(),
+                    envelope::structured_payload(kind, &documented["payload"], message.is_answered()),
+                );
                 messages.insert(structured(kind), in_one_piece(documented.clone(), &whole));
             }
             messages.insert(kind.to_owned(), documented);
@@ -189,7 +208,7 @@ impl Style<'_> {
             "name": kind,
             "summary": parts.summary(message),
             "contentType": "application/json",
-            "headers": envelope::headers(kind, &sources),
+            "headers": envelope::headers(kind, &sources, message.is_answered()),
             "payload": (message.schema)(&mut parts.generator),
             "correlationId": {"location": "$message.header#/ce_correlationid"},
             "bindings": {"kafka": {
@@ -227,6 +246,16 @@ impl Parts {
             "channel": messages.first().map(|first| reference(&["channels", first.topic])),
             "messages": messages.iter().map(on_channel).collect::<Vec<_>>()
         })
+    }
+
+    /// The answers to `asked`, as its operation has them. The address of a command's is in its envelope.
+    fn reply(&mut self, asked: MessageType, answers: &[MessageType]) -> Value {
+        let mut reply = self.messages_on_a_channel(answers);
+        if asked.is_answered() {
+            let about = "The topic that the command names, by its whole name.";
+            reply["address"] = json!({"location": envelope::REPLY_ADDRESS, "description": about});
+        }
+        reply
     }
 
     /// What the documentation of the message's type says.

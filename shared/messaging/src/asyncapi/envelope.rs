@@ -11,6 +11,8 @@ const ACCEPTED: &str = "AcceptedHeaders";
 pub(super) const ACCEPTED_WHOLE: &str = "AcceptedEvent";
 /// The content type of an event in structured mode.
 pub(super) const STRUCTURED: &str = "application/cloudevents+json";
+/// Where a command says on which topic it is answered.
+pub(super) const REPLY_ADDRESS: &str = "$message.header#/ce_replyto";
 /// Where the correlation id of such an event is.
 pub(super) const STRUCTURED_CORRELATION: &str = "$message.payload#/correlationid";
 
@@ -100,18 +102,32 @@ fn accepted(prefix: &str, about: &str) -> Value {
     json!({"type": "object", "description": about, "properties": properties, "required": required})
 }
 
-/// The headers of messages of type `kind` that one of `sources` says.
-pub(super) fn headers(kind: &str, sources: &[String]) -> Value {
-    json!({
+/// The headers of messages of type `kind` that one of `sources` says, commands that are answered or others.
+pub(super) fn headers(kind: &str, sources: &[String], is_answered: bool) -> Value {
+    let headers = json!({
         "type": "object",
         "allOf": [reference(SAID)],
         "properties": {"ce_type": {"enum": [kind]}, "ce_source": {"enum": sources}}
-    })
+    });
+    if is_answered { with_return_address(headers, "ce_replyto") } else { headers }
 }
 
 /// The headers of messages of type `kind` that are accepted from anybody.
-pub(super) fn accepted_headers(kind: &str) -> Value {
-    json!({"type": "object", "allOf": [reference(ACCEPTED)], "properties": {"ce_type": {"enum": [kind]}}})
+pub(super) fn accepted_headers(kind: &str, is_answered: bool) -> Value {
+    let headers = json!({"type": "object", "allOf": [reference(ACCEPTED)], "properties": {"ce_type": {"enum": [kind]}}});
+    if is_answered { with_return_address(headers, "ce_replyto") } else { headers }
+}
+
+/// `attributes` of a command, with the one called `name` that says where it is answered.
+fn with_return_address(mut attributes: Value, name: &str) -> Value {
+    attributes["properties"][name] = json!({
+        "type": "string",
+        "minLength": 1,
+        "description": "The topic on which the command is answered, by its whole name: where `KAFKA_PREFIX` is set, it starts with that. It exists, and is not the one that the command is on."
+    });
+    let required = attributes["required"].as_array().cloned().unwrap_or_default();
+    attributes["required"] = required.into_iter().chain([name.into()]).collect();
+    attributes
 }
 
 /// The headers of an event in structured mode.
@@ -124,13 +140,14 @@ pub(super) fn structured_headers() -> Value {
 }
 
 /// A whole event of type `kind` that is accepted from anybody; `data` is the schema of what it says.
-pub(super) fn structured_payload(kind: &str, data: &Value) -> Value {
-    json!({
+pub(super) fn structured_payload(kind: &str, data: &Value, is_answered: bool) -> Value {
+    let event = json!({
         "type": "object",
         "allOf": [reference(ACCEPTED_WHOLE)],
         "properties": {"type": {"enum": [kind]}, "data": data},
         "required": ["data"]
-    })
+    });
+    if is_answered { with_return_address(event, "replyto") } else { event }
 }
 
 fn reference(name: &str) -> Value {
@@ -160,11 +177,13 @@ mod tests {
             correlation_id: Uuid::now_v7(),
             causation_id: text(),
             aggregate_version: Some(1),
+            reply_to: None,
             traceparent: text(),
         };
         // What is optional to a reader; a sender always has a subject.
         let least =
             Metadata { causation_id: None, aggregate_version: None, traceparent: None, ..full.clone() };
+        let command = Metadata { reply_to: text(), ..full.clone() };
         let written = |envelope: &Metadata| -> BTreeSet<String> {
             envelope.to_headers().iter().map(|header| header.key.to_owned()).collect()
         };
@@ -174,5 +193,10 @@ mod tests {
         let required: BTreeSet<String> = serde_json::from_value(schema["required"].clone()).unwrap();
         assert_eq!(known, written(&full));
         assert_eq!(required, written(&least));
+        // A command has one more, and always.
+        let more = headers("WithdrawMoney", &[], true);
+        let names = more["properties"].as_object().unwrap().keys().cloned();
+        assert_eq!(known.into_iter().chain(names).collect::<BTreeSet<_>>(), written(&command));
+        assert_eq!(more["required"], json!(["ce_replyto"]));
     }
 }

@@ -37,10 +37,10 @@ impl Party {
         Self { name, about, says: Vec::new(), hears: Vec::new() }
     }
 
-    /// It says `M`; `key` describes the Kafka key.
+    /// It says `M`; `key` describes the Kafka key. Of a command it waits for a reply.
     #[must_use]
     pub fn says<M: Message>(self, key: &'static str) -> Self {
-        self.asks::<M>(key, [])
+        self.asks::<M>(key, M::replies())
     }
 
     /// It says `M`, although no service of the style hears it: whoever comes next may want it.

@@ -5,6 +5,7 @@
 // In helpers too, where clippy does not see that they are tests.
 #![allow(clippy::unwrap_used)]
 
+mod commands;
 mod consumer;
 mod consumer_faults;
 mod dead_letters;

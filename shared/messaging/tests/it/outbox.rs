@@ -55,7 +55,7 @@ async fn a_message_has_its_envelope_and_its_key() {
     let world = World::start().await;
     let outbox = world.outbox();
     let (correlation_id, causation_id) = (Uuid::now_v7(), Some(Uuid::now_v7().to_string()));
-    let cause = Cause { correlation_id, causation_id, traceparent: None };
+    let cause = Cause { correlation_id, causation_id, traceparent: None, return_address: None };
     let mut conn = outbox.pool().acquire().await.unwrap();
     let mut tx = conn.begin().await.unwrap();
     let text = "ключ \u{1F511} \"\\\u{0}\n";

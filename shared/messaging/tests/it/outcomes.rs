@@ -75,7 +75,12 @@ async fn the_answer_to_a_message_is_told_apart_from_others_of_the_same_request()
     let correlation_id = Uuid::now_v7();
     let mut waiting = gateway.outcomes.wait_for(correlation_id);
     let request = gateway.answer(correlation_id, 1).await;
-    let cause = Cause { correlation_id, causation_id: Some(request.clone()), traceparent: None };
+    let cause = Cause {
+        correlation_id,
+        causation_id: Some(request.clone()),
+        traceparent: None,
+        return_address: None,
+    };
     let answer = Outgoing::new("a", "note/1", &Answered { number: 2 });
     gateway.producer.publish(answer, &cause, soon()).await.unwrap();
     let Answers::Answered(answer) = timeout(DEADLINE, waiting.answer_to(&request)).await.unwrap();

@@ -11,9 +11,11 @@ use crate::world::{PARTITIONS, World, eventually, topology};
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_created_once_with_the_partitions_and_the_retention_that_they_need() {
     let world = World::start().await;
-    let all = [("kept", PARTITIONS), ("notes", PARTITIONS), ("answers", PARTITIONS), ("notes.reader.dlt", 1)];
+    let topics = ["kept", "notes", "answers", "commands"].map(|name| (name, PARTITIONS));
+    let dead_letters = ["notes.reader.dlt", "commands.participant.dlt"].map(|name| (name, 1));
+    let all = topics.into_iter().chain(dead_letters);
     let expected: HashMap<_, _> =
-        all.map(|(name, count)| (name.to_owned(), usize::try_from(count).unwrap())).into();
+        all.map(|(name, count)| (name.to_owned(), usize::try_from(count).unwrap())).collect();
     assert_eq!(world.partitions().await, expected);
     if world.kafka.is_in_memory() {
         return world.stop().await;

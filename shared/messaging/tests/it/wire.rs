@@ -57,6 +57,7 @@ pub fn envelope(kind: &str) -> Metadata {
         correlation_id: Uuid::now_v7(),
         causation_id: None,
         aggregate_version: None,
+        reply_to: None,
         traceparent: None,
     }
 }

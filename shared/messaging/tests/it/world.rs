@@ -167,8 +167,8 @@ impl World {
 pub fn topology() -> Topology {
     Topology {
         kept: vec!["kept"],
-        passing: vec!["notes", "answers"],
-        consumers: vec![("reader", vec!["notes"])],
+        passing: vec!["notes", "answers", "commands"],
+        consumers: vec![("reader", vec!["notes"]), ("participant", vec!["commands"])],
     }
 }
 
