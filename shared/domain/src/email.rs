@@ -19,15 +19,38 @@ impl OrderEmail {
                 title: "Order is paid",
                 message: format!("Good news: your order {order} is paid and on its way."),
             }),
-            Settlement::Rejected(Refusal::InsufficientFunds) => Some(Self {
-                title: "Not enough money",
-                message: format!(
+            Settlement::Rejected(why) => Self::about_refusal(order, why),
+        }
+    }
+
+    /// The same for an order with a ticket.
+    pub fn about_booking(order: OrderId, settlement: Settlement) -> Option<Self> {
+        match settlement {
+            Settlement::Paid => Some(Self {
+                title: "Booking is paid",
+                message: format!("Good news: your booking {order} is paid, and the ticket is yours."),
+            }),
+            Settlement::Rejected(why) => Self::about_refusal(order, why),
+        }
+    }
+
+    fn about_refusal(order: OrderId, why: Refusal) -> Option<Self> {
+        let (title, because) = match why {
+            Refusal::AccountNotFound => return None,
+            Refusal::InsufficientFunds => {
+                let message = format!(
                     "Your order {order} was not accepted: there is not enough money on your account. \
                      Nothing was withdrawn."
-                ),
-            }),
-            Settlement::Rejected(Refusal::AccountNotFound) => None,
-        }
+                );
+                return Some(Self { title: "Not enough money", message });
+            }
+            Refusal::SoldOut => ("Sold out", "the event is sold out"),
+            Refusal::EventNotFound => ("Booking is cancelled", "there is no such event"),
+            Refusal::Cancelled => ("Booking is cancelled", "you have cancelled it"),
+            Refusal::TimedOut => ("Booking is cancelled", "it was not decided in time"),
+        };
+        let message = format!("Your booking {order} has ended: {because}. Your money is on your account.");
+        Some(Self { title, message })
     }
 }
 
@@ -44,5 +67,18 @@ mod tests {
             "Not enough money"
         );
         assert_eq!(about(Settlement::Rejected(Refusal::AccountNotFound)), None);
+    }
+
+    #[test]
+    fn a_booking_has_a_title_for_every_end() {
+        let title = |settlement| OrderEmail::about_booking(OrderId(7), settlement).map(|email| email.title);
+        let rejected = |why| title(Settlement::Rejected(why));
+        assert_eq!(title(Settlement::Paid), Some("Booking is paid"));
+        assert_eq!(rejected(Refusal::SoldOut), Some("Sold out"));
+        for why in [Refusal::Cancelled, Refusal::TimedOut, Refusal::EventNotFound] {
+            assert_eq!(rejected(why), Some("Booking is cancelled"));
+        }
+        assert_eq!(rejected(Refusal::InsufficientFunds), Some("Not enough money"));
+        assert_eq!(rejected(Refusal::AccountNotFound), None);
     }
 }

@@ -51,6 +51,15 @@ database_id!(
     EmailId
 );
 
+database_id!(
+    /// An event that tickets are sold for. Named by whoever sells them.
+    EventId
+);
+database_id!(
+    /// A ticket: a seat at an event, for one order. Given out by the ticket service.
+    TicketId
+);
+
 /// What a request asks for. Part of the request id, so that one `Idempotency-Key` used for a deposit and for an order
 /// names two requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +73,12 @@ pub enum Operation {
     /// `POST /billing/withdraw/{userId}` for an order. Apart from [`Self::Withdraw`], so that no key of a client's can get
     /// in the way of an order's withdrawal.
     PayOrder,
+    /// The refund of an order's withdrawal.
+    RefundOrder,
     /// `POST /orders`
     CreateOrder,
+    /// `POST /bookings`
+    CreateBooking,
     /// `POST /notification/email/{userId}`
     SendEmail,
     /// `POST /notification/email/{userId}` about an order; apart from [`Self::SendEmail`] for the same reason.
@@ -80,7 +93,9 @@ impl Operation {
             Self::Deposit => "deposit",
             Self::Withdraw => "withdraw",
             Self::PayOrder => "pay-order",
+            Self::RefundOrder => "refund-order",
             Self::CreateOrder => "create-order",
+            Self::CreateBooking => "create-booking",
             Self::SendEmail => "send-email",
             Self::SendOrderEmail => "send-order-email",
         }

@@ -16,7 +16,7 @@ pub enum OrderStatus {
     Pending,
     /// The price was withdrawn.
     Paid,
-    /// Nothing was withdrawn, and nothing will be.
+    /// No money is withdrawn for it, and none will be: what was withdrawn is refunded.
     Rejected,
 }
 
@@ -31,7 +31,7 @@ impl OrderStatus {
     }
 }
 
-/// Why billing refused a withdrawal. An outcome, not a failure: it becomes the order's `reason`.
+/// Why an order was rejected, its `reason`: most of the time since billing refused its withdrawal. An outcome, not a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "kebab-case"))]
 #[serde(rename_all = "kebab-case")]
@@ -41,6 +41,14 @@ pub enum Refusal {
     InsufficientFunds,
     /// There is no such user, hence no account.
     AccountNotFound,
+    /// Of bookings only: no seat is free.
+    SoldOut,
+    /// Of bookings only: there is no such event.
+    EventNotFound,
+    /// Of bookings only: the client has cancelled it.
+    Cancelled,
+    /// Of bookings only: it was not decided in time.
+    TimedOut,
 }
 
 impl Codes for Refusal {
@@ -53,6 +61,10 @@ impl Refusal {
         match self {
             Self::InsufficientFunds => "insufficient-funds",
             Self::AccountNotFound => "account-not-found",
+            Self::SoldOut => "sold-out",
+            Self::EventNotFound => "event-not-found",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed-out",
         }
     }
 }
@@ -62,6 +74,10 @@ impl std::fmt::Display for Refusal {
         f.write_str(match self {
             Self::InsufficientFunds => "The account does not hold this amount.",
             Self::AccountNotFound => "There is no such user, hence no account.",
+            Self::SoldOut => "The event is sold out.",
+            Self::EventNotFound => "There is no such event.",
+            Self::Cancelled => "The order was cancelled.",
+            Self::TimedOut => "The order was not decided in time.",
         })
     }
 }

@@ -12,6 +12,8 @@ mod mistake;
 pub mod notification;
 pub mod order;
 pub mod provision;
+pub mod saga;
+pub mod ticket;
 
 pub use error::StoreError;
 pub use migration::migrate;

@@ -190,17 +190,21 @@ pub async fn pay_orders(
     conn: &mut PgConnection,
     asked: &[(RequestId, OrderId, UserId, Amount)],
 ) -> Result<Vec<Option<Refusal>>, WithdrawError> {
-    let withdrawal = |&(request, order_id, user_id, amount): &(RequestId, OrderId, UserId, Amount)| {
-        let key = RequestId::derive(Operation::PayOrder, &request.to_string());
-        (key, Withdrawal { user_id, amount, order_id: Some(order_id) })
-    };
-    let wanted: Vec<(RequestId, Withdrawal)> = asked.iter().map(withdrawal).collect();
+    let wanted: Vec<(RequestId, Withdrawal)> = asked.iter().map(payment).collect();
     let decided = withdraw_all(conn, &wanted).await?.into_iter().zip(asked);
     let refused = decided.map(|(outcome, (_, order, ..))| match outcome {
         Once::Done(outcome) | Once::Repeated(outcome) => Ok(outcome.err()),
         Once::Reused => Err(WithdrawError::OtherMoney(*order)),
     });
     refused.collect()
+}
+
+/// The withdrawal for an order, and the request under which it is remembered.
+pub(super) fn payment(
+    &(request, order_id, user_id, amount): &(RequestId, OrderId, UserId, Amount),
+) -> (RequestId, Withdrawal) {
+    let key = RequestId::derive(Operation::PayOrder, &request.to_string());
+    (key, Withdrawal { user_id, amount, order_id: Some(order_id) })
 }
 
 /// The balance after each withdrawal that could be made together with the others; `None` for the rest.

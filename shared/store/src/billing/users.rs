@@ -1,7 +1,10 @@
 //! Users and their profiles.
 
+use std::collections::HashMap;
+
 use domain::{
-    Balance, Line, Operation, Profile, RecordedUser, Registration, RegistrationRefusal, RequestId, UserId,
+    Balance, Line, Operation, Profile, Recorded, RecordedUser, Registration, RegistrationRefusal, RequestId,
+    UserId,
 };
 use sqlx::postgres::PgConnection;
 
@@ -106,6 +109,17 @@ pub async fn find_user(conn: &mut PgConnection, id: UserId) -> Result<Option<Use
     .bind(id)
     .fetch_optional(conn)
     .await?)
+}
+
+/// Where those of `users` can be written to who exist.
+pub async fn addresses(
+    conn: &mut PgConnection,
+    users: impl Iterator<Item = UserId>,
+) -> Result<HashMap<UserId, Recorded<254>>, StoreError> {
+    let addresses = sqlx::query_as("select id, email from users where id = any($1)");
+    let users: Vec<i64> = users.map(|user| user.0).collect();
+    let addresses: Vec<(UserId, String)> = addresses.bind(users).fetch_all(conn).await?;
+    addresses.into_iter().map(|(user, email)| Ok((user, email.try_into()?))).collect()
 }
 
 /// Looks up a user and keeps the profile from changing until the transaction ends: what is said about it stays in order.

@@ -28,10 +28,9 @@ pub struct Fresh {
 impl Fresh {
     pub async fn start() -> Self {
         let unique = Uuid::new_v4().simple().to_string();
+        let schemas = [&provision::SCHEMAS[..], &["ticket"]].concat();
         let databases =
-            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &provision::SCHEMAS)
-                .await
-                .unwrap();
+            provision::create(&admin_url().await, &format!("hw_{unique}"), &unique, &schemas).await.unwrap();
         Self { databases }
     }
 
@@ -56,6 +55,14 @@ impl Fresh {
         let pool = pool(&self.databases.services["notification"], connections);
         connect(&pool).await.give_back();
         store::migrate(&pool, &store::notification::migrations()).await.unwrap();
+        pool
+    }
+
+    /// The ticket service's.
+    pub async fn tickets(&self, connections: u32) -> Pool {
+        let pool = pool(&self.databases.services["ticket"], connections);
+        connect(&pool).await.give_back();
+        store::migrate(&pool, &store::ticket::migrations()).await.unwrap();
         pool
     }
 
