@@ -46,6 +46,11 @@ async fn create_user() {}
         Accepted, BadRequest, NotFound, TooLarge, KeyReused, Internal, Unavailable))]
 async fn deposit() {}
 
+/// The one of them that creates an order, where the others are passed on over HTTP.
+pub fn order_route<S: Clone + Send + Sync + 'static>(create_order: MethodRouter<S>) -> OpenApiRouter<S> {
+    OpenApiRouter::new().routes(handled_by::<(), S>(routes!(self::create_order), create_order))
+}
+
 /// Creates an order and has it paid.
 #[utoipa::path(post, path = "/orders", tag = "orders", params(IdempotencyKeyHeader, PreferHeader),
     request_body = CreateOrderRequest,

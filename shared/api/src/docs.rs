@@ -38,6 +38,8 @@ pub fn documented<S: Clone + Send + Sync + 'static>(
     let tags = [
         ("billing", "Users, their accounts, and the money on them."),
         ("orders", "Orders, from pending to paid or rejected."),
+        ("bookings", "Orders with a ticket."),
+        ("tickets", "Events and their seats."),
         ("notification", "Emails, stored first and sent later."),
     ];
     let tags = tags.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());

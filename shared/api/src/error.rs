@@ -30,6 +30,8 @@ pub enum ApiError {
     KeyReused,
     /// The order was charged under another key.
     OrderAlreadyCharged(OrderId),
+    /// What was asked does not fit what is there; says so, with a stable code.
+    Conflict(&'static str, &'static str),
     /// A header that cannot be understood.
     InvalidHeader(&'static str, &'static str),
     /// Something this depends on is away.
@@ -77,6 +79,9 @@ impl From<ApiError> for Problem {
             )
             .detail("An order is charged at most once. Repeat a withdrawal with the same Idempotency-Key.")
             .with("orderId", order.0),
+            ApiError::Conflict(code, why) => {
+                Problem::new(StatusCode::CONFLICT, code, "It conflicts with what is there").detail(why)
+            }
             ApiError::InvalidHeader(header, why) => {
                 Problem::invalid_request(header, format!("{header}: {why}"))
             }
@@ -100,6 +105,14 @@ fn withdrawal_problem(refusal: Refusal, order: Option<OrderId>) -> Problem {
             Problem::new(StatusCode::NOT_FOUND, "account-not-found", "No such account")
                 .detail("There is no such user, hence no account.")
         }
+        Refusal::SoldOut => Problem::new(StatusCode::CONFLICT, "sold-out", "Sold out")
+            .detail("No seat is free at this event. Nothing was withdrawn."),
+        Refusal::EventNotFound => Problem::new(StatusCode::NOT_FOUND, "event-not-found", "No such event")
+            .detail("There is no such event. Nothing was withdrawn."),
+        Refusal::Cancelled => Problem::new(StatusCode::CONFLICT, "cancelled", "Cancelled")
+            .detail("The order was cancelled. What was withdrawn for it is refunded."),
+        Refusal::TimedOut => Problem::new(StatusCode::CONFLICT, "timed-out", "Not decided in time")
+            .detail("The order was not decided in time. What was withdrawn for it is refunded."),
     };
     match order {
         Some(order) => problem.with("orderId", Value::from(order.0)),

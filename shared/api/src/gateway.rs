@@ -20,8 +20,8 @@ use crate::docs::{
 };
 use crate::types::{AccountBalance, EmailAccepted, SendEmailRequest, WithdrawRequest};
 use crate::{
-    ApiError, IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader, billing, notification, order,
-    request_deadline,
+    ApiError, IDEMPOTENCY_KEY, IdempotencyKey, IdempotencyKeyHeader, billing, bookings, notification, order,
+    request_deadline, tickets,
 };
 
 /// The services behind a gateway.
@@ -115,6 +115,16 @@ pub fn routes(peers: &Peers) -> OpenApiRouter {
         .routes(passed_on(routes!(notification::list_emails), get(pass_on), notification))
         .merge(OpenApiRouter::new().routes(routes!(withdraw)).with_state(billing.clone()))
         .merge(OpenApiRouter::new().routes(routes!(send_email)).with_state(notification.clone()))
+}
+
+/// The routes of bookings, for a gateway that passes them on: to the owner of orders, who calls others, and to the owner of seats.
+pub fn booking_routes(order: &Peer, ticket: &Peer) -> OpenApiRouter {
+    use axum::routing::{delete, get, post};
+    let seats = routes!(tickets::set_capacity, tickets::get_event);
+    bookings::routes(post(pass_on_and_wait), delete(pass_on))
+        .with_state(order.clone())
+        .routes(passed_on(routes!(bookings::get_booking), get(pass_on), order))
+        .routes(passed_on(seats, get(pass_on).put(pass_on), ticket))
 }
 
 /// A route that `owner` documents and that `handler` passes on to `peer`.

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod asked;
 pub mod billing;
+pub mod bookings;
 pub mod contract;
 mod deliverable;
 pub mod docs;
@@ -20,6 +21,7 @@ pub mod page;
 pub mod password;
 mod prefer;
 mod readiness;
+pub mod tickets;
 pub mod types;
 
 pub use deliverable::{AddressSettings, Addressed, Deliverable};

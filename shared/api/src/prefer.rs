@@ -93,9 +93,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Prefer {
     }
 }
 
-/// How long a request may take as a whole: 3 s, but an order as long as its client waits.
+/// How long a request may take as a whole: 3 s, but an order as long as its client waits, with a ticket or without.
 pub fn request_deadline(request: &Request) -> Duration {
-    if request.method() == Method::POST && request.uri().path() == "/orders" {
+    if request.method() == Method::POST && matches!(request.uri().path(), "/orders" | "/bookings") {
         Prefer::parse(request.headers()).deadline()
     } else {
         REQUEST_DEADLINE

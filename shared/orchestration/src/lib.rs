@@ -4,6 +4,7 @@
 //! row per order that is not finished yet, written with the order itself. Recovery takes the rows that are due and runs the flow
 //! again from where the order stands. The flow itself is each style's: see [`Flow`].
 
+mod deadlines;
 mod flow;
 mod recovery;
 mod settings;
@@ -11,12 +12,13 @@ mod steps;
 mod unfinished;
 mod waiting;
 
+pub use deadlines::SagaSettings;
 pub use flow::{Flow, FlowError};
 pub use recovery::recover_until;
 pub use settings::RecoverySettings;
 use sqlx::migrate::Migrator;
 pub use unfinished::Unfinished;
-pub use waiting::{Asked, known_order, outcome, settled_before};
+pub use waiting::{Asked, known_order, outcome, settled_after_news, settled_before};
 
 /// The table of unfinished orders, for the schema of the order service.
 pub fn migrations() -> Migrator {

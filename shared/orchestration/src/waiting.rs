@@ -5,10 +5,11 @@ use std::time::Duration;
 use api::types::CreateOrderRequest;
 use api::{ApiError, Prefer};
 use axum::response::Response;
-use domain::RequestId;
+use domain::{OrderId, RequestId, Settlement};
+use futures_util::{Stream, StreamExt as _};
 use store::order::Order;
 use store::{Pool, StoreError, chain};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// However short a client's wait is, a service that is asked before anything is written gets this long to answer.
 const ANSWER_MIN: Duration = Duration::from_secs(1);
@@ -46,6 +47,42 @@ pub async fn settled_before(pool: &Pool, answer_by: Instant, request: RequestId)
             return settled;
         }
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// How soon after news of an order its effect may be read, at first ...
+const SOON: Duration = Duration::from_millis(2);
+/// ... and how often it is looked for without news.
+const LOOK_WITHOUT_NEWS: Duration = Duration::from_millis(500);
+
+/// How the order ended, if it does before `answer_by`. Each of `news` says that something was heard of it. What comes of that is
+/// done elsewhere, perhaps in another replica, at the same time: it can be read a moment later. Whoever hears nothing
+/// looks all the same.
+pub async fn settled_after_news(
+    pool: &Pool,
+    answer_by: Instant,
+    order: OrderId,
+    mut news: impl Stream<Item = ()> + Unpin,
+) -> Option<Settlement> {
+    let mut pause = LOOK_WITHOUT_NEWS;
+    loop {
+        let look_at = answer_by.min(Instant::now() + pause);
+        match timeout_at(look_at, news.next()).await {
+            Ok(Some(())) => {
+                pause = SOON;
+                continue;
+            }
+            Ok(None) => sleep_until(look_at).await,
+            Err(_) => {}
+        }
+        let found = pool.run(move |conn| Box::pin(store::order::find(conn, order))).await;
+        let found =
+            found.inspect_err(|error| tracing::warn!(error = chain(error), "the outcome cannot be read"));
+        let settlement = found.ok().flatten().and_then(|order| order.settlement());
+        if settlement.is_some() || Instant::now() >= answer_by {
+            return settlement;
+        }
+        pause = (pause * 2).min(LOOK_WITHOUT_NEWS);
     }
 }
 

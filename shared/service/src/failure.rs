@@ -4,6 +4,7 @@ use messaging::HandlerError;
 use store::StoreError;
 use store::billing::WithdrawError;
 use store::order::DecisionError;
+use store::ticket::TicketError;
 use web::FindError;
 
 /// Why a message could not be handled. A refusal is not among these: it is an outcome.
@@ -43,6 +44,15 @@ impl From<WithdrawError> for Failure {
     fn from(error: WithdrawError) -> Self {
         match error {
             WithdrawError::Store(error) => error.into(),
+            error => Self::Impossible(error.to_string()),
+        }
+    }
+}
+
+impl From<TicketError> for Failure {
+    fn from(error: TicketError) -> Self {
+        match error {
+            TicketError::Store(error) => error.into(),
             error => Self::Impossible(error.to_string()),
         }
     }
