@@ -111,9 +111,14 @@ fn accepts(document: &Value, operation: &Value, kind: &str) -> Outcome {
     let (parts, whole) = (message(kind.to_owned()), message(format!("{kind}Structured")));
     let schema = |schema: &Value| validator(document, schema, Draft::Draft7);
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-    let headers = json!({
+    let mut headers = json!({
         "ce_specversion": "1.0", "ce_id": "7", "ce_source": "urn:shop", "ce_type": kind, "ce_correlationid": id
     });
+    // A command that is answered says where.
+    if parts["headers"]["properties"].get("ce_replyto").is_some() {
+        ensure!(!schema(&parts["headers"])?.is_valid(&headers), "the return address may be missing");
+        headers["ce_replyto"] = "order-updates".into();
+    }
     let event = json!({
         "specversion": "1.0", "id": "7", "source": "urn:shop", "type": kind, "correlationid": id, "data": {}
     });
@@ -170,8 +175,11 @@ fn schemas_have_names_of_their_own(style: &Style) -> Outcome {
             findings.note(name, (before == schema).then_some(()).context("is not the same everywhere"));
         }
     }
-    for refused in ["RegistrationRefused", "DepositRefused", "OrderRefused"] {
-        findings.note(refused, known.contains_key(refused).then_some(()).context("is not there"));
+    let asked_by_message: &[_] = &["RegistrationRefused", "DepositRefused", "OrderRefused"];
+    let refusals =
+        if style.features.requests_are_messages { asked_by_message } else { &asked_by_message[2..] };
+    for refused in refusals {
+        findings.note(refused, known.contains_key(*refused).then_some(()).context("is not there"));
     }
     findings.conclude()
 }

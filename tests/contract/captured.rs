@@ -69,7 +69,14 @@ async fn have_everything_said(stage: &Stage) -> Outcome {
     answered(&api.deposit(nobody, 100).await?, StatusCode::NOT_FOUND)?;
     answered(&api.order(user, 90, &[]).await?, StatusCode::CREATED)?;
     answered(&api.order(user, 90, &[]).await?, StatusCode::PRECONDITION_FAILED)?;
-    answered(&api.order(nobody, 90, &[]).await?, StatusCode::NOT_FOUND)
+    answered(&api.order(nobody, 90, &[]).await?, StatusCode::NOT_FOUND)?;
+    if stage.style.features.has_bookings {
+        api.set_capacity(domain::EventId(1), 2).await?;
+        answered(&api.book(user, 10, domain::EventId(1), &[]).await?, StatusCode::CREATED)?;
+        answered(&api.book(user, 90, domain::EventId(1), &[]).await?, StatusCode::PRECONDITION_FAILED)?;
+        answered(&api.book(user, 1, domain::EventId(2), &[]).await?, StatusCode::NOT_FOUND)?;
+    }
+    Ok(())
 }
 
 /// A message as it was found in a topic.
@@ -144,10 +151,11 @@ impl Documents {
             let schema = |schema: &Value| validator(&document, schema, Draft::Draft7);
             for (kind, message) in document["components"]["messages"].as_object().context("no messages")? {
                 let channels = document["channels"].as_object().context("no channels")?;
-                let channel = channels.values().find(|channel| channel["messages"].get(kind).is_some());
-                let address = channel.and_then(|channel| channel["address"].as_str());
+                let channel = channels.iter().find(|(_, channel)| channel["messages"].get(kind).is_some());
+                let (name, channel) = channel.with_context(|| format!("{kind} has no channel"))?;
                 let about = Documented {
-                    topic: address.with_context(|| format!("{kind} has no channel"))?.to_owned(),
+                    // Of a reply it is in its command, and here all commands have the same.
+                    topic: channel["address"].as_str().unwrap_or(name).to_owned(),
                     key: schema(&message["bindings"]["kafka"]["key"])?,
                     headers: schema(&message["headers"])?,
                     payload: schema(&message["payload"])?,

@@ -29,6 +29,15 @@ const CONTRACT: [(&str, &str, &[u16]); 12] = [
     ("GET", "/notification/email/{userId}", &[200, 400]),
 ];
 
+/// The rows that only a style with bookings has; of what is deleted, no body is asked for.
+const BOOKINGS: [(&str, &str, &[u16]); 5] = [
+    ("PUT", "/tickets/{eventId}", &[200, 201, 400, 409]),
+    ("GET", "/tickets/{eventId}", &[200, 404]),
+    ("POST", "/bookings", &[201, 202, 400, 404, 409, 412]),
+    ("GET", "/bookings/{orderId}", &[200, 404]),
+    ("DELETE", "/bookings/{orderId}", &[202, 403, 404, 409]),
+];
+
 /// A check of a style's documents.
 type Check = fn(&Style) -> Outcome;
 
@@ -151,13 +160,14 @@ fn gateway_is_the_contract(style: &Style) -> Outcome {
     let document = document(style, Service::Gateway)?;
     let mut operations = operations(&document)?;
     let mut findings = Findings::default();
-    for (method, path, answers) in CONTRACT {
+    let bookings = BOOKINGS.into_iter().filter(|_| style.features.has_bookings);
+    for (method, path, answers) in CONTRACT.into_iter().chain(bookings) {
         let Some(at) = operations.iter().position(|known| (&*known.0, &*known.1) == (method, path)) else {
             findings.note(format!("{method} {path}"), Err(anyhow::anyhow!("is missing")));
             continue;
         };
         let (.., operation) = operations.swap_remove(at);
-        let with_body: &[u16] = if method == "GET" { &[] } else { &[403, 408, 413, 415] };
+        let with_body: &[u16] = if ["GET", "DELETE"].contains(&method) { &[] } else { &[403, 408, 413, 415] };
         let with_key: &[u16] = if method == "POST" { &[422] } else { &[] };
         for status in [answers, with_body, with_key, &[500, 503]].concat() {
             let known = operation["responses"].get(status.to_string());

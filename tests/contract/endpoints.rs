@@ -29,6 +29,7 @@ enum Kind {
     Id,
     OptionalId,
     Amount,
+    Capacity,
     Email,
     /// From `min` to `max` characters, without those `refused`. Optional if it may be empty.
     Text {
@@ -89,6 +90,8 @@ const PROFILE: Fields = &[
 const AMOUNT: Fields = &[("amount", Kind::Amount)];
 const ORDER_AMOUNT: Fields = &[("amount", Kind::Amount), ("orderId", Kind::OptionalId)];
 const ORDER: Fields = &[("userId", Kind::Id), ("price", Kind::Amount)];
+const BOOKING: Fields = &[("userId", Kind::Id), ("price", Kind::Amount), ("eventId", Kind::Id)];
+const CAPACITY: Fields = &[("capacity", Kind::Capacity)];
 const MESSAGE: Kind = Kind::Text { min: 1, max: 10_000, refused: "\0\u{1b}\u{7f}\u{85}" };
 const EMAIL: Fields = &[("email", Kind::Email), ("title", line(1, 200)), ("message", MESSAGE)];
 const ORDER_EMAIL: Fields =
@@ -128,11 +131,22 @@ pub fn endpoints(stage: &Stage, user: UserId) -> Vec<Endpoint> {
         post(&gateway, "/orders", ORDER, &json!({"userId": user, "price": 1}), 201),
         post(&gateway, &send_email, EMAIL, &email, 202),
     ];
+    // In their order, so that there is an event before it is booked; what is booked here is paid.
+    let event = user.0 + 1_000_000;
+    let booking = json!({"userId": user, "price": 1, "eventId": event});
+    let of_bookings = stage.style.features.has_bookings.then(|| {
+        let seats = json!({"capacity": 1_000_000});
+        [
+            endpoint(&gateway, Method::PUT, format!("/tickets/{event}"), CAPACITY, &seats, 201),
+            post(&gateway, "/bookings", BOOKING, &booking, 201),
+        ]
+    });
     let of_owners = [
         own(Service::Billing).map(|api| post(&api, &withdraw, ORDER_AMOUNT, &amount, 200)),
         own(Service::Notification).map(|api| post(&api, &send_email, ORDER_EMAIL, &email, 202)),
     ];
-    of_the_gateway.into_iter().chain(of_owners.into_iter().flatten()).collect()
+    let of_some = of_bookings.into_iter().flatten().chain(of_owners.into_iter().flatten());
+    of_the_gateway.into_iter().chain(of_some).collect()
 }
 
 impl Endpoint {
@@ -196,7 +210,7 @@ impl Kind {
             bad.push("null".to_owned());
         }
         match self {
-            Self::Id | Self::OptionalId | Self::Amount => {
+            Self::Id | Self::OptionalId | Self::Amount | Self::Capacity => {
                 bad.extend(
                     ["\"7\"", "\"\"", "1.5", "1e30", "1e400", "9223372036854775808"].map(str::to_owned),
                 );
@@ -206,6 +220,7 @@ impl Kind {
         match self {
             Self::Id | Self::OptionalId => {}
             Self::Amount => bad.extend(["0", "-1", "9007199254740992"].map(str::to_owned)),
+            Self::Capacity => bad.extend(["-1", "1000001"].map(str::to_owned)),
             Self::Email => {
                 let too_long = format!("ann@{}org", "example.".repeat(40));
                 let bad_addresses =

@@ -19,7 +19,7 @@ pub fn register(suite: &mut Suite) {
     broken_cases!(
         suite,
         "checker",
-        where Features::has_messages,
+        where |features: &Features| features.requests_are_messages,
         [what_is_wrong_on_the_broker_is_found]
     );
 }
@@ -100,19 +100,66 @@ const CORRUPTIONS: &[(Invariant, &str, &str)] = &[
     ),
 ];
 
+/// The same where there are bookings. Order 3 is a paid booking, of user 4.
+const CORRUPTIONS_OF_BOOKINGS: &[(Invariant, &str, &str)] = &[
+    (
+        Invariant::Seats,
+        "update ticket.events set free = free - 1, reserved = reserved + 1",
+        "update ticket.events set free = free + 1, reserved = reserved - 1",
+    ),
+    (
+        Invariant::Seats,
+        "update ticket.tickets set state = 'released' where order_id = 3;
+         update ticket.events set free = free + 1, sold = sold - 1",
+        "update ticket.tickets set state = 'sold' where order_id = 3;
+         update ticket.events set free = free - 1, sold = sold + 1",
+    ),
+    (
+        Invariant::Seats,
+        "insert into ticket.tickets (order_id, event_id, state) values (99, 1, 'sold');
+         update ticket.events set free = free - 1, sold = sold + 1",
+        "delete from ticket.tickets where order_id = 99;
+         update ticket.events set free = free + 1, sold = sold - 1",
+    ),
+    (
+        Invariant::Withdrawals,
+        "insert into billing.ledger (user_id, kind, amount, balance_after, order_id) values (4, 'refund', 7, 10, 3)",
+        "delete from billing.ledger where kind = 'refund'",
+    ),
+    (
+        Invariant::NothingLeft,
+        r#"update "order".sagas set state = '{"is": "confirming"}' where order_id = 3"#,
+        r#"update "order".sagas set state = '{"is": "ended"}' where order_id = 3"#,
+    ),
+    (
+        Invariant::Emails,
+        "update notification.emails set title = 'Order is paid' where order_id = 3",
+        "update notification.emails set title = 'Booking is paid' where order_id = 3",
+    ),
+];
+
 async fn every_corruption_is_found(stage: &mut Stage) -> Outcome {
     let user = stage.api.create_user_with(100).await?;
     stage.api.order(user, 90, &[]).await?;
     stage.api.order(user, 90, &[]).await?;
     stage.api.create_user().await?;
     stage.api.create_user().await?;
+    let mut corruptions = CORRUPTIONS.to_vec();
+    if stage.style.features.has_bookings {
+        let user = stage.api.create_user_with(10).await?;
+        stage.api.set_capacity(domain::EventId(1), 5).await?;
+        ensure!(
+            stage.api.book(user, 7, domain::EventId(1), &[]).await?.order_id() == Some(domain::OrderId(3))
+        );
+        corruptions.extend_from_slice(CORRUPTIONS_OF_BOOKINGS);
+    }
     stage.check_at_rest().await?;
     let mut admin = PgConnection::connect(stage.database_as_admin().as_str()).await?;
     // As a superuser's session that no foreign key stops: a corruption is what the schema did not prevent.
     sqlx::raw_sql("set session_replication_role = replica; alter table billing.users alter id drop identity")
         .execute(&mut admin)
         .await?;
-    for &(invariant, corrupt, mend) in CORRUPTIONS {
+    for (invariant, corrupt, mend) in corruptions {
         sqlx::raw_sql(corrupt).execute(&mut admin).await?;
         let found = stage.violated_now().await?;
         ensure!(found.contains(&invariant), "{corrupt}: found {found:?}, not {invariant:?}");

@@ -18,7 +18,7 @@ pub fn register(suite: &mut Suite) {
     cases!(
         suite,
         "foreign",
-        where lab::styles::Features::has_messages,
+        where |features| features.requests_are_messages,
         [an_order_is_taken_from_any_producer_in_either_mode_and_only_once]
     );
 }

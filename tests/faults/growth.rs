@@ -14,8 +14,6 @@ use tokio::time::{Instant, sleep};
 use crate::harness::{Outcome, Stage, Suite};
 use crate::wire::Wire;
 
-/// The topics of every style with messages.
-const TOPICS: [&str; 3] = ["users", "billing", "orders"];
 /// To how many partitions each grows, from 3.
 const GROWN: usize = 12;
 /// When everybody knows the new partitions: clients ask every 2 s, and then a group shares them out.
@@ -59,7 +57,10 @@ async fn topics_that_grow_while_orders_come_in_delay_them_for_seconds_and_lose_n
         clients.spawn(order_until(stage.api.clone(), user, Arc::clone(&enough)));
     }
     let wire = Wire::of(stage)?;
-    ensure!(kafka.grow_topics(&TOPICS.map(|topic| (wire.topic(topic), GROWN))).await?);
+    let topology = (stage.style.topology)();
+    let topics = topology.kept.iter().chain(&topology.passing);
+    let grown: Vec<_> = topics.map(|topic| (wire.topic(topic), GROWN)).collect();
+    ensure!(kafka.grow_topics(&grown).await?);
     let settled = Instant::now() + SETTLED_AFTER;
     sleep(SETTLED_AFTER + WATCHED).await;
     enough.store(true, Ordering::Relaxed);

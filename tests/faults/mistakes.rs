@@ -22,11 +22,14 @@ pub fn register(suite: &mut Suite) {
     broken_cases!(
         suite,
         "mistakes",
+        where |features| features.requests_are_messages,
+        [consumers_that_handle_a_message_twice_are_found]
+    );
+    broken_cases!(
+        suite,
+        "mistakes",
         where Features::has_messages,
-        [
-            consumers_that_handle_a_message_twice_are_found,
-            an_effect_that_is_committed_without_its_message_is_found,
-        ]
+        [an_effect_that_is_committed_without_its_message_is_found]
     );
     broken_cases!(
         suite,

@@ -4,6 +4,7 @@ mod asking;
 mod away;
 mod barrier;
 mod checker;
+mod commands;
 mod costly;
 mod crashes;
 mod database;
@@ -25,6 +26,7 @@ pub fn register(suite: &mut Suite) {
     costly::register(suite);
     mail::register(suite);
     messages::register(suite);
+    commands::register(suite);
     foreign::register(suite);
     mistakes::register(suite);
     asking::register(suite);

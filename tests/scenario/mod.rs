@@ -1,5 +1,6 @@
 //! What every style must do for its users, one way or another.
 
+mod bookings;
 mod cost;
 mod hang_ups;
 mod idempotency;
@@ -13,6 +14,7 @@ use crate::harness::Suite;
 
 pub fn register(suite: &mut Suite) {
     orders::register(suite);
+    bookings::register(suite);
     users::register(suite);
     waiting::register(suite);
     pages::register(suite);

@@ -7,8 +7,8 @@ pub enum Invariant {
     /// Deposits less withdrawals are the balances; every balance equals its ledger and was never negative; the ledger has
     /// exactly the movements that requests led to. At any moment.
     Money,
-    /// A withdrawal for an order exists exactly when the order is paid; at most one per order, at any moment. A terminal
-    /// status never changes.
+    /// A withdrawal for an order, of which a refund takes back the whole, exists exactly when the order is paid; at most one per
+    /// order, at any moment. A terminal status never changes.
     Withdrawals,
     /// Nothing is left to do: no order pending, no email on its way or parked, no order unfinished, outboxes empty, every
     /// message consumed; dead letters hold only what was sent on purpose.
@@ -20,6 +20,9 @@ pub enum Invariant {
     Emails,
     /// Replicas have their source's version and content; per topic and subject the version never decreases.
     Replicas,
+    /// Where there are bookings: free, reserved and sold seats are the capacity, and none is negative, at any moment. At rest
+    /// nothing is reserved, and a seat is sold exactly when its booking is paid.
+    Seats,
     /// No database session sits idle in a transaction. At any moment.
     Sessions,
 }
@@ -33,6 +36,7 @@ impl std::fmt::Display for Invariant {
             Self::Promises => "promises",
             Self::Emails => "emails",
             Self::Replicas => "replicas",
+            Self::Seats => "seats",
             Self::Sessions => "sessions",
         })
     }

@@ -14,7 +14,7 @@ pub(super) const ALWAYS: [Rule; 5] = [
         invariant: Invariant::Money,
         sql: "select format('user %s has balance %s, but the ledger says %s', user_id, balance, coalesce(ledger, 0))
               from billing.accounts left join (
-                  select user_id, sum(case kind when 'deposit' then amount else -amount end) as ledger
+                  select user_id, sum(case kind when 'withdrawal' then -amount else amount end) as ledger
                   from billing.ledger group by user_id) sums using (user_id)
               where balance <> coalesce(ledger, 0) or balance < 0",
     },
@@ -23,14 +23,15 @@ pub(super) const ALWAYS: [Rule; 5] = [
         invariant: Invariant::Money,
         sql: "select format('ledger entry %s of user %s leaves %s, but the entries up to it sum up to %s',
                   id, user_id, balance_after, running)
-              from (select *, sum(case kind when 'deposit' then amount else -amount end)
+              from (select *, sum(case kind when 'withdrawal' then -amount else amount end)
                         over (partition by user_id order by id) as running from billing.ledger) entries
               where running <> balance_after or running < 0",
     },
     Rule {
         invariant: Invariant::Withdrawals,
         sql: "select format('order %s was charged %s times', order_id, count(*))
-              from billing.ledger where order_id is not null group by order_id having count(*) > 1",
+              from billing.ledger where order_id is not null and kind = 'withdrawal'
+              group by order_id having count(*) > 1",
     },
     Rule {
         invariant: Invariant::Money,
@@ -39,7 +40,8 @@ pub(super) const ALWAYS: [Rule; 5] = [
               from (select user_id, kind, count(*) as entries, sum(amount) as total
                     from billing.ledger group by user_id, kind) l
               full join (select (asked->>'user_id')::bigint as user_id,
-                                case operation when 'deposit' then 'deposit' else 'withdrawal' end as kind,
+                                case operation when 'deposit' then 'deposit' when 'refund-order' then 'refund'
+                                               else 'withdrawal' end as kind,
                                 count(*) as asked, sum((asked->>'amount')::bigint) as asked_total
                          from billing.requests where operation <> 'create-user' and outcome ? 'Ok'
                          group by 1, 2) r using (user_id, kind)
@@ -58,16 +60,24 @@ pub(super) const ALWAYS: [Rule; 5] = [
 ];
 
 /// Holds at rest.
-pub(super) const REST: [Rule; 6] = [
+pub(super) const REST: [Rule; 7] = [
     Rule {
         invariant: Invariant::Withdrawals,
         sql: r#"select format('order %s of user %s over %s is %s, but its withdrawal is %s',
                    coalesce(o.id, l.order_id), o.user_id, o.price, coalesce(o.status, 'unknown'),
                    coalesce(l.amount::text, 'missing'))
                from "order".orders o full join (
-                   select * from billing.ledger where order_id is not null and kind = 'withdrawal') l on l.order_id = o.id
+                   select * from billing.ledger w where order_id is not null and kind = 'withdrawal'
+                     and not exists (select from billing.ledger r where r.order_id = w.order_id and r.kind = 'refund')
+               ) l on l.order_id = o.id
                where o.id is null or (o.status = 'paid') is distinct from (l.order_id is not null)
                   or (l.order_id is not null and (l.user_id, l.amount) is distinct from (o.user_id, o.price))"#,
+    },
+    Rule {
+        invariant: Invariant::Withdrawals,
+        sql: "select format('order %s was refunded %s, and withdrawn was %s', r.order_id, r.amount, w.amount)
+              from billing.ledger r left join billing.ledger w on w.order_id = r.order_id and w.kind = 'withdrawal'
+              where r.kind = 'refund' and (r.user_id, r.amount) is distinct from (w.user_id, w.amount)",
     },
     Rule {
         invariant: Invariant::Withdrawals,
@@ -91,8 +101,11 @@ pub(super) const REST: [Rule; 6] = [
                where o.status <> 'pending'
                group by o.id
                having count(e.id) <> (case when o.reason = 'account-not-found' then 0 else 1 end)
-                   or bool_or(e.title is distinct from
-                       case o.status when 'paid' then 'Order is paid' else 'Not enough money' end and e.id is not null)
+                   or bool_or(e.id is not null and not e.title = any(case
+                       when o.status = 'paid' then array['Order is paid', 'Booking is paid']
+                       when o.reason = 'insufficient-funds' then array['Not enough money']
+                       when o.reason = 'sold-out' then array['Sold out']
+                       else array['Booking is cancelled'] end))
                    or bool_or(e.user_id <> o.user_id)"#,
     },
     Rule {
@@ -103,13 +116,63 @@ pub(super) const REST: [Rule; 6] = [
     },
 ];
 
+/// Holds at every moment where there are bookings.
+pub(super) const SEATS_ALWAYS: [Rule; 2] = [
+    Rule {
+        invariant: Invariant::Seats,
+        sql: "select format('event %s has %s seats: %s free, %s reserved, %s sold', id, capacity, free, reserved, sold)
+              from ticket.events where free + reserved + sold <> capacity or least(free, reserved, sold) < 0",
+    },
+    Rule {
+        invariant: Invariant::Seats,
+        sql: "select format('event %s has %s seats reserved and %s sold, and tickets for %s and %s',
+                  e.id, e.reserved, e.sold, t.reserved, t.sold)
+              from ticket.events e cross join lateral (
+                  select count(*) filter (where state = 'reserved') as reserved,
+                         count(*) filter (where state = 'sold') as sold
+                  from ticket.tickets where event_id = e.id) t
+              where (e.reserved, e.sold) is distinct from (t.reserved, t.sold)",
+    },
+];
+
+/// Holds at rest where there are bookings.
+pub(super) const SEATS_AT_REST: [Rule; 4] = [
+    Rule {
+        invariant: Invariant::Seats,
+        sql: "select format('event %s still has %s seats reserved', id, reserved) from ticket.events where reserved > 0",
+    },
+    Rule {
+        invariant: Invariant::Seats,
+        sql: r#"select format('booking %s is %s, and its ticket is %s', coalesce(b.order_id, t.order_id),
+                   coalesce(o.status, 'unknown'), coalesce(t.state, 'missing'))
+               from (select * from "order".sagas where event_id is not null) b
+               full join ticket.tickets t on t.order_id = b.order_id
+               left join "order".orders o on o.id = coalesce(b.order_id, t.order_id)
+               where b.order_id is null
+                  or (o.status = 'paid') is distinct from (t.state = 'sold' and t.id = b.ticket_id and t.event_id = b.event_id)"#,
+    },
+    Rule {
+        invariant: Invariant::NothingLeft,
+        sql: r#"select format('the saga of order %s still waits: %s', order_id, state)
+               from "order".sagas where state->>'is' <> 'ended'"#,
+    },
+    Rule {
+        invariant: Invariant::Emails,
+        sql: r#"select format('the email about order %s says %s', s.order_id, e.title)
+               from "order".sagas s join "order".orders o on o.id = s.order_id
+               join notification.emails e on e.order_id = s.order_id
+               where o.status = 'paid' and (e.title = 'Booking is paid') <> (s.event_id is not null)"#,
+    },
+];
+
 /// Tables that must be empty at rest, in the styles that have them.
-pub(super) const EMPTY_AT_REST: [&str; 5] = [
+pub(super) const EMPTY_AT_REST: [&str; 6] = [
     "\"order\".unfinished",
     "\"order\".outbox",
     "billing.outbox",
     "notification.outbox",
     "notification.parked_emails",
+    "ticket.outbox",
 ];
 
 /// Replicas of billing's users, in the styles that have them.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use domain::{Amount, Operation, OrderId, RequestId, UserId};
+use domain::{Amount, EventId, Operation, OrderId, RequestId, UserId};
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -266,7 +266,7 @@ impl Api {
         Ok(reply)
     }
 
-    /// Keeps account of an answer to `POST /orders`.
+    /// Keeps account of an answer to `POST /orders` or `POST /bookings`.
     pub fn remember_order(&self, status: StatusCode, body: &Value) {
         let order = body["orderId"].as_i64().map(OrderId);
         let request = || -> Option<RequestId> { body["requestId"].as_str()?.parse().ok() };
@@ -276,6 +276,36 @@ impl Api {
             (StatusCode::ACCEPTED, None) => known.requests.extend(request()),
             _ => {}
         });
+    }
+
+    /// Says how many seats an event has.
+    pub async fn set_capacity(&self, event: EventId, capacity: i64) -> anyhow::Result<Reply> {
+        let (path, body) = (format!("tickets/{event}"), json!({"capacity": capacity}));
+        self.send(Method::PUT, &path, &[("content-type", "application/json")], body.to_string()).await
+    }
+
+    /// Orders a ticket.
+    pub async fn book(
+        &self,
+        user: UserId,
+        price: i64,
+        event: EventId,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Reply> {
+        let body = json!({"userId": user, "price": price, "eventId": event});
+        let reply = self.post("bookings", headers, &body).await?;
+        self.remember_order(reply.status, &reply.body);
+        Ok(reply)
+    }
+
+    /// Cancels a booking.
+    pub async fn cancel(&self, booking: OrderId) -> anyhow::Result<Reply> {
+        self.send(Method::DELETE, &format!("bookings/{booking}"), &[], "").await
+    }
+
+    /// The request id that the contract derives from an `Idempotency-Key` of `POST /bookings`.
+    pub fn booking_request(key: &str) -> RequestId {
+        RequestId::derive(Operation::CreateBooking, key)
     }
 
     /// The request id that the contract derives from an `Idempotency-Key` of `POST /orders`.

@@ -15,6 +15,8 @@ pub(super) const STYLE: Style = Style {
         refuses_orders_while_billing_is_away: false,
         cost_of_a_paid_order: Counts { messages: 4, ..Counts::NONE },
         orders_wait_for_billing: false,
+        requests_are_messages: true,
+        has_bookings: false,
         has_replicas: true,
         orchestrates: false,
         callers_choose_instances: false,

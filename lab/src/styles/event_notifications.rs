@@ -17,6 +17,8 @@ pub(super) const STYLE: Style = Style {
         // notification whom to tell.
         cost_of_a_paid_order: Counts { http_requests: 5, gets: 5, messages: 4, ..Counts::NONE },
         orders_wait_for_billing: true,
+        requests_are_messages: true,
+        has_bookings: false,
         has_replicas: false,
         orchestrates: false,
         callers_choose_instances: false,

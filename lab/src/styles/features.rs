@@ -13,6 +13,10 @@ pub struct Features {
     pub cost_of_a_paid_order: Counts,
     /// While billing is away, orders wait in front of the order service, which first asks who orders.
     pub orders_wait_for_billing: bool,
+    /// What clients ask for travels as a message, and the gateway waits for another one. Otherwise it is passed on over HTTP.
+    pub requests_are_messages: bool,
+    /// Orders may have a ticket, which is reserved and, if need be, released.
+    pub has_bookings: bool,
     /// Services keep replicas of what others own.
     pub has_replicas: bool,
     /// An orchestrator runs the flow, keeps a list of what is unfinished, and asks again until it is.

@@ -17,6 +17,8 @@ pub(super) const STYLE: Style = Style {
         // CreateOrder; GetUser, Withdraw, SendEmail.
         cost_of_a_paid_order: Counts { rpcs: 4, ..Counts::NONE },
         orders_wait_for_billing: false,
+        requests_are_messages: false,
+        has_bookings: false,
         has_replicas: false,
         orchestrates: true,
         callers_choose_instances: true,

@@ -17,6 +17,8 @@ pub(super) const STYLE: Style = Style {
         // The gateway passes the order on; the orchestrator asks who orders, withdraws, and hands the email over.
         cost_of_a_paid_order: Counts { http_requests: 4, gets: 1, ..Counts::NONE },
         orders_wait_for_billing: false,
+        requests_are_messages: false,
+        has_bookings: false,
         has_replicas: false,
         orchestrates: true,
         callers_choose_instances: false,

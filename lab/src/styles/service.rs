@@ -11,6 +11,8 @@ pub enum Service {
     Notification,
     /// Owner of orders.
     Order,
+    /// Owner of events and their seats, where there are bookings.
+    Ticket,
     /// What clients talk to.
     Gateway,
 }
@@ -19,19 +21,23 @@ impl Service {
     /// Those of every style, callees first.
     pub const USUAL: &[Self] = &[Self::Billing, Self::Notification, Self::Order, Self::Gateway];
 
+    /// Those of any style, callees first.
+    pub const ALL: &[Self] = &[Self::Billing, Self::Notification, Self::Ticket, Self::Order, Self::Gateway];
+
     /// As on the command line; also the name of its schema, if it has tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Billing => "billing",
             Self::Notification => "notification",
             Self::Order => "order",
+            Self::Ticket => "ticket",
             Self::Gateway => "gateway",
         }
     }
 
     /// The service called `name`.
     pub fn named(name: &str) -> Option<Self> {
-        Self::USUAL.iter().copied().find(|service| service.name() == name)
+        Self::ALL.iter().copied().find(|service| service.name() == name)
     }
 
     /// The setting by which others are told where it is.
@@ -40,6 +46,7 @@ impl Service {
             Self::Billing => "BILLING_URL",
             Self::Notification => "NOTIFICATION_URL",
             Self::Order => "ORDER_URL",
+            Self::Ticket => "TICKET_URL",
             Self::Gateway => "GATEWAY_URL",
         }
     }

@@ -116,7 +116,7 @@ fn sync_chain(report: &Report) -> Vec<Finding> {
 }
 
 fn events_take_orders(report: &Report) -> Vec<Finding> {
-    outages(report, Features::has_messages, |refused| refused <= LETS_THROUGH)
+    outages(report, |it| it.requests_are_messages, |refused| refused <= LETS_THROUGH)
 }
 
 /// What part of the orders was refused without each of the services.
@@ -132,9 +132,9 @@ fn outages(report: &Report, have: impl Fn(&Features) -> bool, holds: impl Fn(f64
         .collect()
 }
 
-/// A style with messages and without replicas: its consumers have to ask.
+/// A style with events, not all of whose data is in them: its consumers have to ask.
 fn is_thin(features: &Features) -> bool {
-    features.has_messages() && !features.has_replicas
+    features.requests_are_messages && features.cost_of_a_paid_order.gets > 0
 }
 
 /// Two circumstances: the questions themselves, and the statements that the owners' databases answer.
@@ -253,7 +253,7 @@ fn nothing_lost(report: &Report) -> Vec<Finding> {
 /// Pairs of a style with events and one that is orchestrated.
 fn pairs(report: &Report) -> Vec<Pair<'_>> {
     let orchestrated = report.styles_that(|it| it.orchestrates);
-    let events = report.styles_that(Features::has_messages);
+    let events = report.styles_that(|it| it.requests_are_messages);
     events.iter().flat_map(|event| orchestrated.iter().map(|sync| (*event, *sync))).collect()
 }
 
@@ -277,5 +277,5 @@ fn broker_stops_all(report: &Report) -> Vec<Finding> {
         let figures = format!("{} without the broker refuses {}", style.style, percent(refused));
         Some(Finding::new(refused >= 1.0 - LETS_THROUGH, figures))
     };
-    report.styles_that(Features::has_messages).iter().filter_map(judge).collect()
+    report.styles_that(|it| it.requests_are_messages).iter().filter_map(judge).collect()
 }

@@ -133,6 +133,27 @@ pub const FLOWS: &[Flow] = &[
             Done(Notification),
         ],
     },
+    Flow {
+        style: "command-reply",
+        about: "One service commands, the others reply.",
+        steps: &[
+            Asks,
+            Http(Gateway, Order, "POST order"),
+            Commits(Order, "order: pending"),
+            Message(Order, &[Billing], "WithdrawMoney"),
+            Commits(Billing, "withdrawn"),
+            Message(Billing, &[Order], "MoneyWithdrawn"),
+            Done(Billing),
+            Commits(Order, "order: paid"),
+            Message(Order, &[Notification], "SendEmail"),
+            Done(Order),
+            Answers,
+            Done(Gateway),
+            Beside,
+            Commits(Notification, "email stored"),
+            Done(Notification),
+        ],
+    },
 ];
 
 impl Flow {

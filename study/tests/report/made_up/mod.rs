@@ -35,7 +35,7 @@ struct Nature {
     idle_ms_per_s: f64,
 }
 
-const NATURES: [Nature; 4] = [
+const NATURES: [Nature; 5] = [
     Nature {
         name: "restful",
         answer_ms: 7.6,
@@ -83,6 +83,18 @@ const NATURES: [Nature; 4] = [
         bytes: 3_870.0,
         ratios: [0.03, 0.13, 0.41, 0.83, 1.12],
         idle_ms_per_s: 24.8,
+    },
+    Nature {
+        name: "command-reply",
+        answer_ms: 11.6,
+        answer_after_terminal_ms: 2.4,
+        http_requests: 1,
+        gets: 0,
+        rpcs: 0,
+        messages: 3,
+        bytes: 4_020.0,
+        ratios: [0.03, 0.12, 0.34, 0.62, 0.71],
+        idle_ms_per_s: 25.9,
     },
 ];
 
