@@ -1,5 +1,4 @@
-//! What is special about bookings, orders with a ticket: how clients ask for them and cancel them. How one proceeds is in
-//! [`saga`](crate::saga).
+//! How clients ask for bookings, orders with a ticket, and cancel them. How one proceeds is in [`saga`](crate::saga).
 
 use api::bookings::{Booking, CreateBookingRequest, created, find_booking};
 use api::{ApiError, IdempotencyKey, Prefer};
@@ -48,19 +47,10 @@ async fn cancel_booking(
     State(orders): State<Orders>,
     Path(order): Path<OrderId>,
 ) -> Result<(StatusCode, axum::Json<Booking>), ApiError> {
-    let outbox = orders.outbox.clone();
-    let cancelled = orders.outbox.pool().transaction(move |tx| {
-        Box::pin(async move {
-            let mut said = Said::default();
-            let stood = give_up(tx, order, &mut said).await?;
-            outbox.append_all(tx, said).await?;
-            Ok::<_, ApiError>(stood)
-        })
-    });
+    let cancelled = orders.outbox.transaction(move |tx, said| Box::pin(give_up(tx, order, said)));
     if matches!(cancelled.await?, Stands::Confirming | Stands::Ended) {
         return Err(ApiError::Conflict("already-decided", "The booking is paid or rejected already."));
     }
-    orders.outbox.wake();
     Ok((StatusCode::ACCEPTED, axum::Json(find_booking(orders.outbox.pool(), order).await?)))
 }
 

@@ -1,16 +1,14 @@
 //! The channels of this style, and the AsyncAPI document of each service: which commands it takes, and what it replies.
 //!
-//! What a service hears is what its consumer handles, and what a command is answered by is said with the command. What a service
-//! says is declared here, and checked against what really passes.
+//! What a service hears is what its consumer handles, and the replies are said with their command. The commands that a service sends
+//! are declared here, and checked against what really passes.
 
 use messaging::asyncapi::{self, Party};
 use messaging::{Incoming as _, Topology};
 use serde_json::Value;
 
 use crate::messages::{
-    CancelWithdrawal, ConfirmTicket, MoneyWithdrawn, ReleaseTicket, ReserveTicket, SendEmail,
-    TicketConfirmed, TicketRefused, TicketReleased, TicketReserved, WithdrawMoney, WithdrawalCancelled,
-    WithdrawalRefused,
+    CancelWithdrawal, ConfirmTicket, ReleaseTicket, ReserveTicket, SendEmail, WithdrawMoney,
 };
 use crate::{billing, notification, order, ticket};
 
@@ -41,18 +39,12 @@ pub fn async_documents() -> Vec<(&'static str, Value)> {
         .says::<CancelWithdrawal>(USER)
         .says::<SendEmail>(USER)
         .hears::<order::Incoming>("order");
-    let billing = Party::new("billing", "Owns users and accounts.")
-        .says::<MoneyWithdrawn>(USER)
-        .says::<WithdrawalRefused>(USER)
-        .says::<WithdrawalCancelled>(USER)
-        .hears::<billing::Incoming>("billing");
+    let billing =
+        Party::new("billing", "Owns users and accounts.").hears::<billing::Incoming>("billing").replies(USER);
     let notification = Party::new("notification", "Owns emails, and sends them.")
         .hears::<notification::Incoming>("notification");
     let ticket = Party::new("ticket", "Owns events and their seats.")
-        .says::<TicketReserved>(ORDER)
-        .says::<TicketRefused>(ORDER)
-        .says::<TicketConfirmed>(ORDER)
-        .says::<TicketReleased>(ORDER)
-        .hears::<ticket::Incoming>("ticket");
+        .hears::<ticket::Incoming>("ticket")
+        .replies(ORDER);
     asyncapi::documents("command-reply", &topology(), &[order, billing, notification, ticket])
 }

@@ -1,14 +1,14 @@
-//! Orchestration over a broker: the order service sends commands, participants answer where the commands say, and a saga keeps where
-//! each order stands.
+//! Orchestration over a broker: the order service commands, participants reply, and a saga keeps where each order stands.
 //!
 //! Read [`saga`] first: it is what the style decides. Then [`order`], which stores and says it; then [`billing`] and [`ticket`],
 //! the participants, and [`notification`], to which nobody listens. What clients ask for beside orders is in `bookings`.
 
 use api::docs::document;
+use api::gateway::BookingPeers;
 use clap::Subcommand;
 use futures_util::future::BoxFuture;
 use messaging::TopicCommand;
-use service::ConsumerSettings;
+use service::{ConsumerSettings, NotificationSettings};
 use utoipa::openapi::OpenApi;
 
 pub use channels::{async_documents, topology};
@@ -34,7 +34,7 @@ pub enum Service {
     /// Owns the users and their accounts.
     Billing(billing::Settings),
     /// Owns the emails, and sends them.
-    Notification(notification::Settings),
+    Notification(NotificationSettings),
     /// Owns events and their seats.
     Ticket(ConsumerSettings),
     /// What is done once about topics and dead letters.
@@ -59,11 +59,10 @@ pub fn run(service: Service) -> BoxFuture<'static, anyhow::Result<()>> {
 
 /// The OpenAPI document of each service.
 pub fn api_documents() -> Vec<(&'static str, OpenApi)> {
-    let order_routes = order::routes().merge(bookings::routes());
-    let reads = api::order::routes().merge(api::bookings::reads());
+    let orders = order::routes().merge(bookings::routes()).into_openapi();
     vec![
-        ("gateway", document([gateway::routes(&gateway::Owners::nowhere()).into_openapi()])),
-        ("order", document([order_routes.into_openapi(), reads.into_openapi()])),
+        ("gateway", document([gateway::routes(&BookingPeers::nowhere()).into_openapi()])),
+        ("order", document([orders, api::order::routes().merge(api::bookings::reads()).into_openapi()])),
         ("billing", document([billing::routes().into_openapi(), billing::shared_routes().into_openapi()])),
         ("notification", document([notification::routes().into_openapi()])),
         ("ticket", document([ticket::routes().into_openapi()])),

@@ -22,134 +22,102 @@ messaging::messages! {
 /// An email address, as billing has it.
 pub type Contact = Recorded<254>;
 
-/// A seat is to be reserved.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReserveTicket {
-    /// For which order.
-    pub order_id: OrderId,
-    /// At which event.
-    pub event_id: EventId,
-}
-
-/// A seat is reserved.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TicketReserved {
-    /// For which order.
-    pub order_id: OrderId,
-    /// The ticket.
-    pub ticket_id: TicketId,
-}
-
-/// No seat is reserved.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TicketRefused {
-    /// For which order.
-    pub order_id: OrderId,
-    /// Why not.
-    pub error: Refused<Refusal>,
-}
-
-/// Messages that name an order and say nothing else.
-macro_rules! of_an_order {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+/// What commands and replies say: each is about an order.
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* })+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// Whose: the order's.
+            /// The order that it is about.
             pub order_id: OrderId,
+            $($(#[$about])* pub $field: $type,)*
         }
     )+};
 }
 
-of_an_order!(
+bodies! {
+    /// A seat is to be reserved.
+    ReserveTicket {
+        /// At which event.
+        event_id: EventId,
+    }
+
+    /// A seat is reserved.
+    TicketReserved {
+        /// The ticket.
+        ticket_id: TicketId,
+    }
+
+    /// No seat is reserved.
+    TicketRefused {
+        /// Why not.
+        error: Refused<Refusal>,
+    }
+
     /// The reserved seat is to be sold.
-    ConfirmTicket,
+    ConfirmTicket {}
+
     /// The seat is sold.
-    TicketConfirmed,
+    TicketConfirmed {}
+
     /// A reserved seat is to be free again; one that is not reserved yet is not to be.
-    ReleaseTicket,
+    ReleaseTicket {}
+
     /// No seat is reserved for the order, and none will be.
-    TicketReleased,
-);
+    TicketReleased {}
 
-/// The price of an order is to be withdrawn.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WithdrawMoney {
-    /// From whose account.
-    pub user_id: UserId,
-    /// For which order.
-    pub order_id: OrderId,
-    /// How much.
-    pub price: Money<Amount>,
-}
+    /// The price of an order is to be withdrawn.
+    WithdrawMoney {
+        /// From whose account.
+        user_id: UserId,
+        /// How much.
+        price: Money<Amount>,
+    }
 
-/// The price is withdrawn.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MoneyWithdrawn {
-    /// For which order.
-    pub order_id: OrderId,
-    /// Where the user can be written to: billing owns that, and nobody else keeps it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub contact: Option<Contact>,
-}
+    /// The price is withdrawn.
+    MoneyWithdrawn {
+        /// Where the user can be written to: billing owns that, and nobody else keeps it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        contact: Option<Contact>,
+    }
 
-/// Nothing is withdrawn.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WithdrawalRefused {
-    /// For which order.
-    pub order_id: OrderId,
-    /// Why not.
-    pub error: Refused<Refusal>,
-    /// Where the user can be written to; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub contact: Option<Contact>,
-}
+    /// Nothing is withdrawn.
+    WithdrawalRefused {
+        /// Why not.
+        error: Refused<Refusal>,
+        /// Where the user can be written to; absent where there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        contact: Option<Contact>,
+    }
 
-/// A withdrawal is to be refunded; one that is not made yet is not to be.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CancelWithdrawal {
-    /// From whose account.
-    pub user_id: UserId,
-    /// For which order.
-    pub order_id: OrderId,
-    /// How much.
-    pub price: Money<Amount>,
-}
+    /// A withdrawal is to be refunded; one that is not made yet is not to be.
+    CancelWithdrawal {
+        /// From whose account.
+        user_id: UserId,
+        /// How much.
+        price: Money<Amount>,
+    }
 
-/// Nothing is withdrawn for the order any more, and nothing will be.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WithdrawalCancelled {
-    /// For which order.
-    pub order_id: OrderId,
-    /// How much has gone back; absent where nothing was withdrawn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refunded: Option<Money<Amount>>,
-    /// Where the user can be written to; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub contact: Option<Contact>,
-}
+    /// Nothing is withdrawn for the order any more, and nothing will be.
+    WithdrawalCancelled {
+        /// How much has gone back; absent where nothing was withdrawn.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refunded: Option<Money<Amount>>,
+        /// Where the user can be written to; absent where there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        contact: Option<Contact>,
+    }
 
-/// An email is to be sent. Nobody waits for it.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SendEmail {
-    /// The order whose end it tells.
-    pub order_id: OrderId,
-    /// Whom it concerns.
-    pub user_id: UserId,
-    /// Where it goes.
-    pub email: Contact,
-    /// The subject.
-    pub title: Line<1, 200>,
-    /// The text.
-    pub message: Prose<1, 10_000>,
+    /// An email is to be sent. Nobody waits for it.
+    SendEmail {
+        /// Whom it concerns.
+        user_id: UserId,
+        /// Where it goes.
+        email: Contact,
+        /// The subject.
+        title: Line<1, 200>,
+        /// The text.
+        message: Prose<1, 10_000>,
+    }
 }

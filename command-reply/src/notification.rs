@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use api::docs;
 use api::notification::Notification;
-use clap::Args;
 use domain::{Operation, RequestId};
 use messaging::{Handler, Known, Said};
-use service::{ConsumerSettings, Failure, Service};
+use service::{Failure, NotificationSettings, Service};
 use sqlx::postgres::PgConnection;
 use store::Once;
 use store::notification::NewEmail;
@@ -19,15 +18,6 @@ use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::messages::{SendEmail, TYPES};
-
-/// Settings of notification.
-#[derive(Clone, Debug, Args)]
-pub struct Settings {
-    #[command(flatten)]
-    service: ConsumerSettings,
-    #[command(flatten)]
-    mail: mail::MailSettings,
-}
 
 messaging::consumes! {
     /// What notification does when it is told to.
@@ -92,11 +82,11 @@ pub(crate) fn routes() -> OpenApiRouter<Notification> {
 }
 
 /// Runs notification until it is told to stop.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: NotificationSettings) -> anyhow::Result<()> {
     let tables = [store::notification::migrations()];
     // It says nothing: this outbox stays empty, and nobody publishes it.
     let (mut service, outbox) =
-        Service::start_with_messages("notification", settings.service, tables).await?;
+        Service::start_with_messages("notification", settings.consumer, tables).await?;
     let wake = service.send_emails(&settings.mail, outbox.pool())?;
     service.consume("notification", Emails { wake: Arc::clone(&wake) }, &outbox)?;
     let pool = outbox.pool().clone();

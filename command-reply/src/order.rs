@@ -8,7 +8,6 @@
 //!
 //! Each line is one transaction. What follows from what is in [`saga`](crate::saga).
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,6 @@ use axum::response::Response;
 use axum::routing::post;
 use clap::Args;
 use domain::{EventId, Operation, OrderId, Settlement};
-use futures_util::stream::unfold;
 use messaging::{Cause, Handler, Known, Outbox, Outcomes, Said};
 use orchestration::{SagaSettings, settled_after_news};
 use service::{ConsumerSettings, Failure, Service};
@@ -28,7 +26,7 @@ use store::Once;
 use store::order::{NewOrder, Order};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
-use web::{Check, Json};
+use web::Json;
 
 use crate::messages::{
     MoneyWithdrawn, TYPES, TicketConfirmed, TicketRefused, TicketReleased, TicketReserved,
@@ -98,7 +96,7 @@ impl Orders {
     ) -> Result<(OrderId, Option<Settlement>), ApiError> {
         let answer_by = Instant::now() + prefer.wait();
         // Before the first command is stored: its reply may come sooner than the word that it is committed.
-        let replies = self.endings.wait_for(new.request.0);
+        let news = self.endings.wait_for(new.request.0).news();
         let order = self.begin(new, event).await?;
         let settlement = order.settlement();
         if settlement.is_some() || prefer.respond_async {
@@ -106,17 +104,13 @@ impl Orders {
         }
         // A reply is heard here and handled by the replica that has its partition, at the same time. One that is not heard,
         // since the broker is away or this replica has just come, is handled all the same.
-        let news = pin!(unfold(replies, async |mut replies| {
-            replies.next().await;
-            Some(((), replies))
-        }));
         Ok((order.id, settled_after_news(self.outbox.pool(), answer_by, order.id, news).await))
     }
 
     /// Stores the pending order, its saga and the first command, in one transaction: there is never one without the others.
     async fn begin(&self, new: NewOrder, event: Option<EventId>) -> Result<Order, ApiError> {
-        let (outbox, deadline, cause) = (self.outbox.clone(), self.deadline, Cause::request(new.request.0));
-        let stored = self.outbox.pool().transaction(move |tx| {
+        let (deadline, cause) = (self.deadline, Cause::request(new.request.0));
+        let stored = self.outbox.transaction(move |tx, said| {
             Box::pin(async move {
                 let order = match store::order::create(tx, new).await? {
                     Once::Done(order) => order,
@@ -128,15 +122,12 @@ impl Orders {
                     Once::Reused => return Err(ApiError::KeyReused),
                 };
                 let mut saga = Saga::new(&order, event, Stands::Withdrawing);
-                let commands = orders::begin(&mut saga);
+                orders::begin(&mut saga, &cause, said);
                 store::saga::insert(tx, &saga, deadline).await?;
-                outbox.append(tx, &cause, commands).await?;
                 Ok(order)
             })
         });
-        let order = stored.await?;
-        self.outbox.wake();
-        Ok(order)
+        stored.await
     }
 }
 
@@ -190,10 +181,7 @@ pub(crate) async fn run(
     // To the end: clients are still waiting when the server is told to stop.
     service.to_the_end(|stop| Arc::clone(&endings).read(kafka, stop));
     // Without it, orders are taken and decided all the same; their clients learn of it later.
-    service.checks([Check::optional("replies", move || {
-        let is_reading = reading.is_reading();
-        async move { if is_reading { Ok(()) } else { Err("Kafka has not been reached yet".to_owned()) } }
-    })]);
+    service.better_if("replies", "Kafka has not been reached yet", move || reading.is_reading());
     service.consume("order", Replies, &outbox)?;
     let sagas = outbox.clone();
     service.while_serving(|stop| saga.watch_deadlines(stop, move || orders::give_up_late(sagas.clone())));

@@ -36,9 +36,7 @@ pub(crate) async fn advance(
             tracing::debug!(order = order.0, ?happened, state = ?saga.state, "told a second time, or too late");
             continue;
         };
-        for message in turn.commands.iter().map(|it| command(saga, *it)) {
-            said.add(cause, message);
-        }
+        take(saga, &turn, cause, said);
         if let Some(settlement) = turn.end {
             said.add(cause, send_email(saga, settlement));
             ends.push((*order, settlement));
@@ -54,33 +52,23 @@ pub(crate) async fn advance(
 
 /// Has those bookings give up whose deadline has passed; says how many. Nothing is guessed: what may have been done is undone.
 pub(crate) async fn give_up_late(outbox: Outbox) -> Result<usize, Failure> {
-    let appended = outbox.clone();
-    let given_up = outbox.pool().transaction(move |tx| {
+    let given_up = outbox.transaction(|tx, said| {
         Box::pin(async move {
-            let due = lock_due(tx, AT_ONCE).await?;
-            let late = lock_all(tx, &due).await?.into_values();
-            let late = late.map(|saga: Saga| (Cause::request(saga.request_id.0), saga.order_id));
-            let late: Vec<(Cause, OrderId)> = late.collect();
+            let late = lock_due(tx, AT_ONCE).await?.into_iter();
+            let late: Vec<_> = late.map(|(order, request)| (Cause::request(request.0), order)).collect();
             let news =
                 late.iter().map(|(cause, order)| (cause, *order, Happened::GivenUp(Refusal::TimedOut)));
-            let mut said = Said::default();
-            advance(tx, &news.collect::<Vec<_>>(), &mut said).await?;
-            appended.append_all(tx, said).await?;
-            Ok::<_, Failure>(late.len())
+            advance(tx, &news.collect::<Vec<_>>(), said).await?;
+            Ok(late.len())
         })
     });
-    let count = given_up.await?;
-    if count > 0 {
-        outbox.wake();
-    }
-    Ok(count)
+    given_up.await
 }
 
-/// Begins a saga; says its first commands.
-pub(crate) fn begin(saga: &mut Saga) -> Vec<Outgoing> {
+/// Begins a saga, and says its first commands.
+pub(crate) fn begin(saga: &mut Saga, cause: &Cause, said: &mut Said) {
     let turn = saga::begin(saga.event_id.is_some());
-    take(saga, &turn);
-    turn.commands.iter().map(|it| command(saga, *it)).collect()
+    take(saga, &turn, cause, said);
 }
 
 /// Goes on with what has happened; `None` if it changes nothing.
@@ -96,14 +84,16 @@ fn hear(saga: &mut Saga, happened: &Happened) -> Option<Turn> {
     if let Some((step, progress)) = happened.progress() {
         saga.note(step, progress);
     }
-    take(saga, &turn);
     Some(turn)
 }
 
-fn take(saga: &mut Saga, turn: &Turn) {
+/// Stands where `turn` leads, and says its commands.
+fn take(saga: &mut Saga, turn: &Turn, cause: &Cause, said: &mut Said) {
     saga.state = turn.state;
-    for (step, progress) in turn.commands.iter().map(|command| command.progress()) {
+    for command in &turn.commands {
+        let (step, progress) = command.progress();
         saga.note(step, progress);
+        said.add(cause, self::command(saga, *command));
     }
 }
 

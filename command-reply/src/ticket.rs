@@ -8,7 +8,7 @@
 //! ```
 
 use api::docs;
-use domain::{OrderId, Refused};
+use domain::OrderId;
 use messaging::{Handler, Known, Message, Outgoing, Said};
 use service::{ConsumerSettings, Failure, Service};
 use sqlx::postgres::PgConnection;
@@ -44,7 +44,13 @@ impl Handler for Tickets {
             said.reply(
                 cause,
                 match &event.message {
-                    Incoming::ReserveTicket(asked) => reserve_ticket(tx, asked).await?,
+                    Incoming::ReserveTicket(ReserveTicket { order_id, event_id }) => {
+                        let order_id = *order_id;
+                        match store::ticket::reserve(tx, order_id, *event_id).await? {
+                            Ok(ticket_id) => about(order_id, &TicketReserved { order_id, ticket_id }),
+                            Err(why) => about(order_id, &TicketRefused { order_id, error: why.into() }),
+                        }
+                    }
                     Incoming::ConfirmTicket(ConfirmTicket { order_id }) => {
                         store::ticket::sell(tx, *order_id).await?;
                         about(*order_id, &TicketConfirmed { order_id: *order_id })
@@ -59,16 +65,6 @@ impl Handler for Tickets {
         fail::fail_point!("ticket::seats_changed");
         Ok(())
     }
-}
-
-async fn reserve_ticket(
-    tx: &mut PgConnection,
-    &ReserveTicket { order_id, event_id }: &ReserveTicket,
-) -> Result<Outgoing, Failure> {
-    Ok(match store::ticket::reserve(tx, order_id, event_id).await? {
-        Ok(ticket_id) => about(order_id, &TicketReserved { order_id, ticket_id }),
-        Err(why) => about(order_id, &TicketRefused { order_id, error: Refused::from(why) }),
-    })
 }
 
 /// Whose order it is, nobody here knows: the order itself is the key.

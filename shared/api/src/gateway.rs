@@ -63,14 +63,17 @@ impl Peers {
 impl Peers {
     /// Checks that say who is away; without them a gateway can do something all the same.
     pub fn checks(&self) -> [Check; 3] {
-        [&self.order, &self.billing, &self.notification].map(|peer| {
-            let peer = peer.clone();
-            Check::optional(peer.name(), move || {
-                let peer = peer.clone();
-                async move { peer.probe().await }
-            })
-        })
+        [&self.order, &self.billing, &self.notification].map(is_there)
     }
+}
+
+/// A check that says whether `peer` is away.
+fn is_there(peer: &Peer) -> Check {
+    let peer = peer.clone();
+    Check::optional(peer.name(), move || {
+        let peer = peer.clone();
+        async move { peer.probe().await }
+    })
 }
 
 impl PeerSettings {
@@ -81,6 +84,46 @@ impl PeerSettings {
             order: client.peer("order", self.order_url),
             notification: client.peer("notification", self.notification_url),
         }
+    }
+}
+
+/// The services behind a gateway of a style with bookings.
+#[derive(Clone)]
+pub struct BookingPeers {
+    /// Those of every style.
+    pub usual: Peers,
+    /// Owner of events and their seats.
+    pub ticket: Peer,
+}
+
+/// Where they are.
+#[derive(Clone, Debug, Args)]
+pub struct BookingPeerSettings {
+    #[command(flatten)]
+    usual: PeerSettings,
+    /// The address of the ticket service, such as `http://ticket:8080`.
+    #[arg(long, env = "TICKET_URL")]
+    ticket_url: Url,
+}
+
+impl BookingPeers {
+    /// As [`Peers::nowhere`].
+    pub fn nowhere() -> Self {
+        let usual = Peers::nowhere();
+        Self { ticket: usual.order.clone(), usual }
+    }
+
+    /// As [`Peers::checks`].
+    pub fn checks(&self) -> impl Iterator<Item = Check> {
+        self.usual.checks().into_iter().chain([is_there(&self.ticket)])
+    }
+}
+
+impl BookingPeerSettings {
+    /// The services, not called yet.
+    pub fn connect(self, client: &Client) -> BookingPeers {
+        let ticket = client.peer("ticket", self.ticket_url);
+        BookingPeers { usual: self.usual.connect(client), ticket }
     }
 }
 
@@ -118,7 +161,7 @@ pub fn routes(peers: &Peers) -> OpenApiRouter {
 }
 
 /// The routes of bookings, for a gateway that passes them on: to the owner of orders, who calls others, and to the owner of seats.
-pub fn booking_routes(order: &Peer, ticket: &Peer) -> OpenApiRouter {
+pub fn booking_routes(BookingPeers { usual: Peers { order, .. }, ticket }: &BookingPeers) -> OpenApiRouter {
     use axum::routing::{delete, get, post};
     let seats = routes!(tickets::set_capacity, tickets::get_event);
     bookings::routes(post(pass_on_and_wait), delete(pass_on))

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use database::Pool;
+use futures_util::future::BoxFuture;
 use rdkafka::error::KafkaError;
 use sqlx::postgres::PgConnection;
 use tokio::sync::Notify;
@@ -69,12 +70,34 @@ impl Outbox {
         append(conn, Said(messages.into_iter().map(|message| (cause.clone(), message)).collect())).await
     }
 
-    /// Stores all that a transaction says, as [`Self::append`] does.
+    /// Has `work` done in a transaction, together with what it says, and has that published.
     ///
     /// # Errors
-    /// As [`Self::append`].
-    pub async fn append_all(&self, conn: &mut PgConnection, said: Said) -> Result<(), sqlx::Error> {
-        append(conn, said).await
+    /// As [`Pool::transaction`] and [`Self::append`].
+    pub async fn transaction<T, E>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut PgConnection, &'c mut Said) -> BoxFuture<'c, Result<T, E>>
+        + Send
+        + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        let done = self.pool.transaction(move |tx| {
+            Box::pin(async move {
+                let mut said = Said::default();
+                let done = work(tx, &mut said).await?;
+                let says_something = !said.0.is_empty();
+                append(tx, said).await?;
+                Ok::<_, E>((done, says_something))
+            })
+        });
+        let (done, says_something) = done.await?;
+        if says_something {
+            self.wake();
+        }
+        Ok(done)
     }
 
     /// Says that a transaction which appended has committed, so that its messages do not wait for the relay's next look.

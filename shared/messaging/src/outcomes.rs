@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{Stream, unfold};
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -194,6 +196,16 @@ async fn follow_growth(
             Ok(Err(error)) => tracing::debug!(error = format!("{error:#}"), "looking for new partitions"),
             Err(error) => tracing::debug!(%error, "looking for new partitions"),
         }
+    }
+}
+
+impl<M: Send + Sync + 'static> Waiting<M> {
+    /// That there is a message, and not what it says, again and again.
+    pub fn news(self) -> Pin<Box<dyn Stream<Item = ()> + Send>> {
+        Box::pin(unfold(self, async |mut waiting| {
+            waiting.next().await;
+            Some(((), waiting))
+        }))
     }
 }
 

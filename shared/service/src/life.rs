@@ -150,6 +150,19 @@ impl Service {
         }));
     }
 
+    /// `/ready` says `otherwise` without `holds`, and the service is ready all the same.
+    pub fn better_if(
+        &mut self,
+        name: &'static str,
+        otherwise: &'static str,
+        holds: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        self.checks.push(Check::optional(name, move || {
+            let holds = holds();
+            async move { if holds { Ok(()) } else { Err(otherwise.to_owned()) } }
+        }));
+    }
+
     /// Runs `worker` as long as the server; both are told to stop at the same time.
     pub fn while_serving<W>(&mut self, worker: impl FnOnce(CancellationToken) -> W)
     where

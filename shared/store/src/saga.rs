@@ -142,11 +142,11 @@ pub async fn lock_all<S: DeserializeOwned + Send + Unpin>(
     Ok(sagas.into_iter().map(|saga| (saga.order_id, saga)).collect())
 }
 
-/// The orders whose sagas are due, at most `limit`, and not those that somebody else is at; locked.
-pub async fn lock_due(conn: &mut PgConnection, limit: i64) -> Result<Vec<OrderId>, StoreError> {
-    let due =
-        "select order_id from sagas where due_at <= now() order by due_at limit $1 for update skip locked";
-    Ok(sqlx::query_scalar(due).bind(limit).fetch_all(conn).await?)
+/// The orders whose sagas are due, at most `limit`, and not those that somebody else is at; locked. With the requests that made them.
+pub async fn lock_due(conn: &mut PgConnection, limit: i64) -> Result<Vec<(OrderId, RequestId)>, StoreError> {
+    let due = "select order_id, request_id from sagas join orders on orders.id = order_id
+               where due_at <= now() order by due_at limit $1 for update of sagas skip locked";
+    Ok(sqlx::query_as(due).bind(limit).fetch_all(conn).await?)
 }
 
 /// Writes down where sagas stand now, each with whether its deadline still counts. Each must be there once.

@@ -62,6 +62,15 @@ impl Party {
         self
     }
 
+    /// It answers the commands that it hears; `key` describes the Kafka key of a reply.
+    #[must_use]
+    pub fn replies(mut self, key: &'static str) -> Self {
+        let replies = self.hears.iter().flat_map(|heard| (heard.message.replies)());
+        let said = |message| Said { message, key, answers: Vec::new(), to_nobody: false };
+        self.says.extend(replies.map(said).collect::<Vec<_>>());
+        self
+    }
+
     /// It hears what `I` has, as a member of the consumer group `group` or, without one, in each of its replicas.
     #[must_use]
     pub fn hears<I: Incoming>(mut self, group: impl Into<Option<&'static str>>) -> Self {

@@ -6,8 +6,9 @@ use api::types::CreateOrderRequest;
 use api::{ApiError, Prefer};
 use axum::extract::FromRequestParts as _;
 use domain::{Refusal, RequestId, Settlement};
+use futures_util::{StreamExt as _, stream};
 use http::{Request, StatusCode};
-use orchestration::{Asked, known_order, outcome, settled_before};
+use orchestration::{Asked, known_order, outcome, settled_after_news, settled_before};
 use store::order::Order;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -98,4 +99,26 @@ async fn a_question_gets_a_second_however_short_the_client_waits() {
     assert!(matches!(slow, Asked::TooSlow));
     assert!(matches!(patient, Asked::Answered(())));
     assert!(now.elapsed() < Duration::from_secs(10), "{:?}", now.elapsed());
+}
+
+/// News comes before its effect, or not at all.
+#[tokio::test]
+async fn who_waits_for_news_learns_how_the_order_ended_with_it_and_without() {
+    let world = World::start().await;
+    let later = Instant::now() + Duration::from_secs(20);
+    for news in [Some(()), None] {
+        let order = world.order().await;
+        let heard = stream::iter(news).chain(stream::pending());
+        let waiting = settled_after_news(&world.pool, later, order.id, Box::pin(heard));
+        let settling = async {
+            tokio::task::yield_now().await;
+            world.settle(&order, Settlement::Paid).await;
+        };
+        assert_eq!(tokio::join!(waiting, settling).0, Some(Settlement::Paid), "{news:?}");
+    }
+    let pending = world.order().await;
+    let in_time = Instant::now() + Duration::from_millis(50);
+    let never = settled_after_news(&world.pool, in_time, pending.id, Box::pin(stream::pending::<()>()));
+    assert_eq!(never.await, None);
+    world.stop().await;
 }

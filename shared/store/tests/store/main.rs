@@ -13,6 +13,7 @@ mod queue;
 mod refunds;
 mod requests;
 mod roles;
+mod sagas;
 mod tickets;
 mod users;
 mod world;
