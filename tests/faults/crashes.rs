@@ -128,7 +128,7 @@ async fn an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_t
     pending_order(stage, user).await?;
     stage.deployment.kill(Service::Order).await?;
     barrier.lift().await?;
-    if stage.style.features.orchestrates {
+    if !stage.style.features.requests_are_messages {
         let heard = client.await??;
         ensure!(
             heard.status == StatusCode::SERVICE_UNAVAILABLE && heard.header("retry-after").is_some(),
