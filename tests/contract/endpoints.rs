@@ -126,13 +126,15 @@ pub fn endpoints(stage: &Stage, user: UserId) -> Vec<Endpoint> {
     let of_the_gateway = [
         post(&gateway, "/billing/user", REGISTRATION, &registration, 201),
         endpoint(&gateway, Method::PUT, format!("/billing/user/{user}"), PROFILE, &profile, 200),
-        post(&gateway, &format!("/billing/deposit/{user}"), AMOUNT, &json!({"amount": 5}), 200),
+        post(&gateway, &format!("/billing/deposit/{user}"), AMOUNT, &json!({"amount": 6}), 200),
         post(&gateway, &withdraw, AMOUNT, &amount, 200),
         post(&gateway, "/orders", ORDER, &json!({"userId": user, "price": 1}), 201),
         post(&gateway, &send_email, EMAIL, &email, 202),
     ];
     // In their order, so that there is an event before it is booked; what is booked here is paid.
-    let event = user.0 + 1_000_000;
+    // An event that nobody has heard of.
+    let event = format!("{}{user}", fastrand::u32(1..));
+    let event: i64 = event.parse().expect("a number");
     let booking = json!({"userId": user, "price": 1, "eventId": event});
     let of_bookings = stage.style.features.has_bookings.then(|| {
         let seats = json!({"capacity": 1_000_000});

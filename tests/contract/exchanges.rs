@@ -202,6 +202,9 @@ impl Cast {
         if service == Service::Gateway {
             requests.push(send(valid(11)).header("origin", "https://evil.example"));
         }
+        if path == "/tickets/{eventId}" {
+            requests.push(send_about(&fastrand::u32(1_000..).to_string(), valid(12)));
+        }
         requests.extend(self.refused(service, path).into_iter().map(|body| send(body.to_string())));
         requests
     }
@@ -263,6 +266,7 @@ impl Cast {
             "/orders" => {
                 vec![json!({"userId": self.user, "price": TOO_MUCH}), json!({"userId": NOBODY, "price": 1})]
             }
+            "/tickets/{eventId}" => vec![json!({"capacity": 0})],
             "/bookings" => {
                 let book = |user: UserId, price: i64, event: EventId| json!({"userId": user, "price": price, "eventId": event});
                 let (user, sold_out) = (self.user, EVENTS[1]);

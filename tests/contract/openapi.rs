@@ -226,7 +226,8 @@ pub fn mutilations_are_found(documented: &Documented, exchange: &Exchange) -> Ou
         }
     }
     for (member, value) in members(&exchange.reply.body) {
-        add(format!("{member} is a list"), &|copy| first(&mut copy.reply.body)[&member] = json!([]));
+        let other = if value.is_array() { json!({}) } else { json!([]) };
+        add(format!("{member} is {other}"), &|copy| first(&mut copy.reply.body)[&member] = other.clone());
         // What is null where there is nothing is never left out.
         if value.is_null() {
             add(format!("{member} is missing"), &|copy| {
