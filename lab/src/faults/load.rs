@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::{EventId, OrderId, UserId};
 use fastrand::Rng;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -17,6 +18,9 @@ use crate::driving::Api;
 /// Clients at the same time: enough to contend, few enough for a small machine and a broker in memory.
 const CLIENTS: usize = 5;
 
+/// Events whose seats are contended.
+const EVENTS: i64 = 3;
+
 /// Answers to what creates or decides an order.
 const ORDER: [StatusCode; 3] = [StatusCode::CREATED, StatusCode::ACCEPTED, StatusCode::PRECONDITION_FAILED];
 
@@ -31,6 +35,8 @@ struct Client {
     arena: Arc<Arena>,
     book: Book,
     dice: Rng,
+    /// The newest order that it has tried to cancel.
+    newest: i64,
 }
 
 impl Load {
@@ -38,7 +44,8 @@ impl Load {
         let (stop, stopped) = watch::channel(false);
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
-            let client = Client { arena: Arc::clone(arena), book: book.clone(), dice: dice.fork() };
+            let client =
+                Client { arena: Arc::clone(arena), book: book.clone(), dice: dice.fork(), newest: 0 };
             clients.spawn(client.work(stopped.clone()));
         }
         Self { clients, stop }
@@ -61,6 +68,9 @@ impl Client {
 
     /// Asks for something.
     async fn ask(&mut self) {
+        if self.arena.style.features.has_bookings && self.dice.bool() {
+            return self.ask_about_bookings().await;
+        }
         match self.dice.u8(..100) {
             0..3 => self.register().await,
             3..20 => self.deposit().await,
@@ -130,6 +140,38 @@ impl Client {
         if let Ok(reply) = reply {
             self.book.ended(key, &reply);
         }
+    }
+
+    async fn ask_about_bookings(&mut self) {
+        let (api, event) = (self.api(), EventId(self.dice.i64(1..=EVENTS)));
+        if self.dice.u8(..10) == 0 {
+            let reply = api.set_capacity(event, self.dice.i64(0..=60)).await;
+            let expected = [StatusCode::OK, StatusCode::CREATED, StatusCode::CONFLICT];
+            return self.book.heard("seats", reply.as_ref().ok(), &expected);
+        }
+        let (user, price) = (self.book.any_user(&mut self.dice), self.dice.i64(1..=150));
+        let prefer = if self.dice.u8(..3) == 0 { "respond-async" } else { "wait=3" };
+        let reply = api.book(user, price, event, &[("prefer", prefer)]).await;
+        // Sold out, or no such event yet.
+        let expected = [ORDER.as_slice(), &[StatusCode::CONFLICT, StatusCode::NOT_FOUND]].concat();
+        self.book.heard("booking", reply.as_ref().ok(), &expected);
+        if self.dice.bool() {
+            self.cancel_newest(&api, user).await;
+        }
+    }
+
+    /// Cancels the last order of `user` if it is a booking, at whatever it is by then.
+    async fn cancel_newest(&mut self, api: &Api, user: UserId) {
+        let Ok(orders) = api.get(&format!("/orders?userId={user}&after={}&limit=100", self.newest)).await
+        else {
+            return;
+        };
+        let newest = orders.body.as_array().and_then(|orders| orders.last()?["id"].as_i64());
+        let Some(order) = newest else { return };
+        self.newest = order;
+        let reply = api.cancel(OrderId(order)).await;
+        let expected = [StatusCode::ACCEPTED, StatusCode::NOT_FOUND, StatusCode::CONFLICT];
+        self.book.heard("cancellation", reply.as_ref().ok(), &expected);
     }
 
     async fn update_profile(&mut self) {

@@ -19,6 +19,7 @@ pub(super) const STYLE: Style = Style {
         requests_are_messages: false,
         has_bookings: true,
         has_replicas: false,
+        callers_choose_instances: false,
         orchestrates: false,
         points: EVENT_POINTS,
         crash_points: &[
