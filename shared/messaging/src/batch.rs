@@ -13,10 +13,11 @@ use tracing::{Instrument as _, Span};
 use crate::event::{Cause, Event, read};
 use crate::handler::{Handler, HandlerError, Known};
 use crate::inbox;
+use crate::known_topics::KnownTopics;
 use crate::message::Incoming as _;
 use crate::mistake;
 use crate::outbox::{self, Outbox, Said};
-use crate::return_address::{AddressError, KnownTopics, ReturnAddress};
+use crate::return_address::{AddressError, ReturnAddress};
 use crate::trace;
 
 /// Messages about which questions are asked at the same time, before the transaction. A batch in which each takes as long as it

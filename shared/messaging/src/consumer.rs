@@ -28,9 +28,9 @@ use crate::client::{Context, drop_blocking, note};
 use crate::dead_letter::DeadLetters;
 use crate::handler::Handler;
 use crate::inbox;
+use crate::known_topics::KnownTopics;
 use crate::message::Incoming as _;
 use crate::outbox::Outbox;
-use crate::return_address::KnownTopics;
 
 /// Messages that are handled in one transaction, at most.
 const BATCH_MAX: usize = 200;

@@ -19,6 +19,7 @@ mod envelope;
 mod event;
 mod handler;
 mod inbox;
+mod known_topics;
 mod message;
 mod mistake;
 mod outbox;
