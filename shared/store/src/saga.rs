@@ -99,15 +99,14 @@ pub async fn insert<S: Serialize + Sync>(
     saga: &Saga<S>,
     deadline: Duration,
 ) -> Result<(), StoreError> {
-    let due_at = saga.event_id.map(|_| Utc::now() + deadline);
-    sqlx::query("insert into sagas (order_id, event_id, state, steps, due_at) values ($1, $2, $3, $4, $5)")
-        .bind(saga.order_id)
-        .bind(saga.event_id)
-        .bind(Json(serde_json::to_value(&saga.state)?))
-        .bind(Json(&saga.steps))
-        .bind(due_at)
-        .execute(conn)
-        .await?;
+    // By the clock that also tells when it has passed.
+    let inserted = sqlx::query(
+        "insert into sagas (order_id, event_id, state, steps, due_at)
+         values ($1, $2, $3, $4, case when $2 is not null then now() + $5 end)",
+    );
+    let inserted = inserted.bind(saga.order_id).bind(saga.event_id);
+    let inserted = inserted.bind(Json(serde_json::to_value(&saga.state)?)).bind(Json(&saga.steps));
+    inserted.bind(deadline).execute(conn).await?;
     Ok(())
 }
 
