@@ -109,10 +109,10 @@ fn command(saga: &Saga, command: Command) -> Outgoing {
         Command::ConfirmTicket => Outgoing::new(user_id, subject, &ConfirmTicket { order_id }),
         Command::ReleaseTicket => Outgoing::new(user_id, subject, &ReleaseTicket { order_id }),
         Command::WithdrawMoney => {
-            Outgoing::new(user_id, subject, &WithdrawMoney { user_id, order_id, price })
+            Outgoing::new(user_id, subject, &WithdrawMoney { order_id, user_id, price })
         }
         Command::CancelWithdrawal => {
-            Outgoing::new(user_id, subject, &CancelWithdrawal { user_id, order_id, price })
+            Outgoing::new(user_id, subject, &CancelWithdrawal { order_id, user_id, price })
         }
     };
     message.answered_on(TicketReserved::TOPIC)

@@ -14,8 +14,8 @@ const CANCELLED: Refusal = Refusal::Cancelled;
 const RESERVED: H = H::TicketReserved(TicketId(1));
 
 /// Somebody's address.
-fn ann() -> Option<Contact> {
-    Some("ann@example.org".parse().unwrap())
+fn ann() -> Contact {
+    "ann@example.org".parse().unwrap()
 }
 
 fn everything() -> [H; 10] {
@@ -24,9 +24,9 @@ fn everything() -> [H; 10] {
         H::TicketRefused(GONE),
         H::TicketConfirmed,
         H::TicketReleased,
-        H::MoneyWithdrawn(ann()),
-        H::WithdrawalRefused(POOR, ann()),
-        H::WithdrawalCancelled(ann()),
+        H::MoneyWithdrawn(Some(ann())),
+        H::WithdrawalRefused(POOR, Some(ann())),
+        H::WithdrawalCancelled(Some(ann())),
         H::WithdrawalCancelled(None),
         H::GivenUp(CANCELLED),
         H::GivenUp(Refusal::TimedOut),
@@ -55,7 +55,7 @@ fn rejected(why: Refusal) -> Turn {
 fn turns_of_a_booking() -> Vec<(S, H, Turn)> {
     let both = [C::CancelWithdrawal, C::ReleaseTicket];
     let given_up = |state, why| (state, H::GivenUp(why), turn(undoing(why, true, true), &both));
-    let cancelled = |exists: bool| H::WithdrawalCancelled(ann().filter(|_| exists));
+    let cancelled = |exists: bool| H::WithdrawalCancelled(exists.then(ann));
     let withdrawing = turn(S::Withdrawing, &[C::WithdrawMoney]);
     let asking_for_the_address = turn(undoing(GONE, true, false), &[C::CancelWithdrawal]);
     let releasing = turn(undoing(POOR, false, true), &[C::ReleaseTicket]);
@@ -65,8 +65,8 @@ fn turns_of_a_booking() -> Vec<(S, H, Turn)> {
         (S::Reserving, H::TicketRefused(GONE), asking_for_the_address),
         given_up(S::Reserving, CANCELLED),
         given_up(S::Reserving, Refusal::TimedOut),
-        (S::Withdrawing, H::MoneyWithdrawn(ann()), paid),
-        (S::Withdrawing, H::WithdrawalRefused(POOR, ann()), releasing),
+        (S::Withdrawing, H::MoneyWithdrawn(Some(ann())), paid),
+        (S::Withdrawing, H::WithdrawalRefused(POOR, Some(ann())), releasing),
         given_up(S::Withdrawing, CANCELLED),
         given_up(S::Withdrawing, Refusal::TimedOut),
         (S::Confirming, H::TicketConfirmed, turn(S::Ended, &[])),
@@ -81,8 +81,8 @@ fn turns_of_a_booking() -> Vec<(S, H, Turn)> {
 
 fn turns_of_an_order() -> Vec<(S, H, Turn)> {
     vec![
-        (S::Withdrawing, H::MoneyWithdrawn(ann()), turn(S::Ended, &[]).ending(Settlement::Paid)),
-        (S::Withdrawing, H::WithdrawalRefused(POOR, ann()), rejected(POOR)),
+        (S::Withdrawing, H::MoneyWithdrawn(Some(ann())), turn(S::Ended, &[]).ending(Settlement::Paid)),
+        (S::Withdrawing, H::WithdrawalRefused(POOR, Some(ann())), rejected(POOR)),
     ]
 }
 
@@ -151,10 +151,10 @@ fn answer(command: C, dice: &mut fastrand::Rng) -> H {
     match command {
         C::ReserveTicket if dice.bool() => RESERVED,
         C::ReserveTicket => H::TicketRefused(GONE),
-        C::WithdrawMoney if dice.bool() => H::MoneyWithdrawn(ann()),
-        C::WithdrawMoney => H::WithdrawalRefused(POOR, ann()),
+        C::WithdrawMoney if dice.bool() => H::MoneyWithdrawn(Some(ann())),
+        C::WithdrawMoney => H::WithdrawalRefused(POOR, Some(ann())),
         C::ConfirmTicket => H::TicketConfirmed,
-        C::CancelWithdrawal => H::WithdrawalCancelled(ann()),
+        C::CancelWithdrawal => H::WithdrawalCancelled(Some(ann())),
         C::ReleaseTicket => H::TicketReleased,
     }
 }

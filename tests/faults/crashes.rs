@@ -128,7 +128,12 @@ async fn an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_t
     pending_order(stage, user).await?;
     stage.deployment.kill(Service::Order).await?;
     barrier.lift().await?;
-    if !stage.style.features.requests_are_messages {
+    if stage.style.features.requests_are_messages {
+        stage.deployment.start_service(Service::Order).await?;
+        // The client does not wait for the order service, but for a message.
+        let heard = client.await??;
+        ensure!(matches!(heard.status, StatusCode::CREATED | StatusCode::ACCEPTED), "{heard:?}");
+    } else {
         let heard = client.await??;
         ensure!(
             heard.status == StatusCode::SERVICE_UNAVAILABLE && heard.header("retry-after").is_some(),
@@ -139,11 +144,6 @@ async fn an_order_service_that_dies_while_its_withdrawal_is_under_way_finishes_t
             "without a key of its own a client could not ask again: {heard:?}"
         );
         stage.deployment.start_service(Service::Order).await?;
-    } else {
-        stage.deployment.start_service(Service::Order).await?;
-        // The client does not wait for the order service, but for a message.
-        let heard = client.await??;
-        ensure!(matches!(heard.status, StatusCode::CREATED | StatusCode::ACCEPTED), "{heard:?}");
     }
     let outcome = stage.api.outcome(Api::order_request("k"), SOON).await?;
     ensure!(outcome.body["status"] == "paid", "{outcome:?}");
