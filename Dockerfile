@@ -50,7 +50,7 @@ RUN for file in /service /etc/ssl/certs/ca-certificates.crt $(ldd /service | gre
 FROM scratch
 ARG STYLE
 LABEL org.opencontainers.image.title="arch-homework ${STYLE}" \
-      org.opencontainers.image.description="One order, told in the style ${STYLE}: gateway, order, billing and notification" \
+      org.opencontainers.image.description="One order, told in the style ${STYLE}: all of its services" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /image /
 # The loopback address, which is the default, can be reached from within the container only.

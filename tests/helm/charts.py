@@ -14,6 +14,12 @@ EVENT_STYLES = [style for style in STYLES if "kafka" in yaml.safe_load((CHARTS /
 STYLES_WITHOUT_KAFKA = [style for style in STYLES if style not in EVENT_STYLES]
 SERVICES = {style: sorted(yaml.safe_load((CHARTS / style / "values.yaml").read_text())["services"]) for style in STYLES}
 OWNERS = {style: [service for service in SERVICES[style] if service != "gateway"] for style in STYLES}
+WITH_BOOKINGS = [style for style in STYLES if "ticket" in SERVICES[style]]
+# Who uses Kafka: whose messages are documented, which is written from the code.
+ON_KAFKA = {
+    style: sorted(file.name.partition(".")[0] for file in (ROOT / "api-specs" / style).glob("*.asyncapi.yaml"))
+    for style in STYLES
+}
 # Those that are called by gRPC. Written down here once more: the templates and this must agree.
 BY_GRPC = [("grpc", "billing"), ("grpc", "notification"), ("grpc", "order")]
 # For tests that look at one service of one style.

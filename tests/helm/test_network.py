@@ -2,7 +2,7 @@
 
 import pytest
 
-from charts import BY_GRPC, EVENT_STYLES, EVERY_SERVICE, OWNERS, SERVICES, STYLES, environment, find, pods, render
+from charts import BY_GRPC, EVENT_STYLES, EVERY_SERVICE, ON_KAFKA, OWNERS, SERVICES, STYLES, environment, find, pods, render
 
 # By HTTP or gRPC, written down here once more: the templates and this must agree.
 CALLS = {
@@ -30,6 +30,13 @@ CALLS = {
         "billing": set(),
         "notification": set(),
     },
+    "command-reply": {
+        "gateway": {"billing", "notification", "order", "ticket"},
+        "order": set(),
+        "billing": set(),
+        "notification": set(),
+        "ticket": set(),
+    },
 }
 
 
@@ -37,8 +44,7 @@ def expected(style):
     edges = {("test", "gateway", 8080), ("notification", "mail", 1025)}
     edges |= {(caller, callee, 8080) for caller, callees in CALLS[style].items() for callee in callees}
     edges |= {(owner, "database", 5432) for owner in OWNERS[style]}
-    if style in EVENT_STYLES:
-        edges |= {(service, "kafka", 9092) for service in SERVICES[style]}
+    edges |= {(service, "kafka", 9092) for service in ON_KAFKA[style]}
     return edges
 
 
@@ -127,9 +133,8 @@ def test_in_production_services_reach_external_servers_where_they_are(style):
         outside = {
             rule["ports"][0]["port"] for rule in egress if rule.get("to") == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
         }
-        assert outside == ({5432} if service in OWNERS[style] else set()) | ({9093} if style in EVENT_STYLES else set()) | (
-            {465} if service == "notification" else set()
-        )
+        used = {5432: service in OWNERS[style], 9093: service in ON_KAFKA[style], 465: service == "notification"}
+        assert outside == {port for port, is_used in used.items() if is_used}
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -152,7 +157,7 @@ def test_every_port_of_the_external_brokers_is_open_once(style):
     brokers = r"a:9092\,b:9093\,c:9093"
     documents = render(style, "kafka.enabled=false", f"kafka.external.brokers={brokers}")
     opened = [
-        rule["ports"] for rule in find(documents, "NetworkPolicy", "gateway")["spec"]["egress"] if "to" not in rule
+        rule["ports"] for rule in find(documents, "NetworkPolicy", "order")["spec"]["egress"] if "to" not in rule
     ]
     assert opened[:-1] == [[{"port": 9092}], [{"port": 9093}]]
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from charts import CHARTS, STYLES, find, helm, render
+from charts import CHARTS, ON_KAFKA, ROOT, STYLES, WITH_BOOKINGS, find, helm, render
 from test_rendering import VARIANTS
 
 # Kinds that Kubernetes names otherwise than by an appended "s".
@@ -22,6 +22,19 @@ def test_helm_shows_a_page_of_the_chart(style):
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(values)
     for service in values["services"]:
         assert f"`{service}`" in page
+
+
+@pytest.mark.parametrize("style", WITH_BOOKINGS)
+def test_the_page_names_every_topic_and_who_reads_it(style):
+    # Replies are documented with what is answered, and so beside nobody's name.
+    readers = {"order-updates": "order"}
+    for service in ON_KAFKA[style]:
+        document = yaml.safe_load((ROOT / "api-specs" / style / f"{service}.asyncapi.yaml").read_text())
+        for operation in document["operations"].values():
+            if operation["action"] == "receive":
+                readers[operation["channel"]["$ref"].rpartition("/")[2]] = service
+    page = helm("show", "readme", style).stdout
+    assert dict(re.findall(r"^\| `([a-z-]+)` \|.*\| `(\w+)`[^|]*\|$", page, re.MULTILINE)) == readers
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS.values(), dict(settings=["ingress.rewrite=traefik", "ingress.pathPrefix=/hw"])])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from charts import BY_GRPC, EVENT_STYLES, EVERY_SERVICE, OWNERS, ROOT, SERVICES, STYLES, containers, find, pods, render
+from charts import BY_GRPC, EVERY_SERVICE, ON_KAFKA, OWNERS, ROOT, SERVICES, STYLES, containers, find, pods, render
 
 BOTH = pytest.mark.parametrize("production", [False, True])
 
@@ -144,7 +144,7 @@ def test_what_must_be_there_first_is_made_in_init_containers(style, production):
     documents = render(style, production=production)
     for service in SERVICES[style]:
         spec = find(documents, "Deployment", service)["spec"]["template"]["spec"]
-        expected = ["provision"] * (service in OWNERS[style]) + ["create-topics"] * (style in EVENT_STYLES)
+        expected = ["provision"] * (service in OWNERS[style]) + ["create-topics"] * (service in ON_KAFKA[style])
         assert [container["name"] for container in spec.get("initContainers", [])] == expected
     hooks = [
         d["metadata"]["annotations"]["helm.sh/hook"]

@@ -12,13 +12,21 @@ import tempfile
 
 import pytest
 
-from charts import OWNERS, ROOT, find, render
+from charts import OWNERS, ROOT, STYLES, find, render
 
 # The scripts are the same with either, as test_helm_versions.py has it.
 HELMS = ["helm4"]
 
+# Of all styles that with the most roles. The scripts are the same in each, as a test below has it.
+STYLE = "command-reply"
+DATABASE = "command_reply"
+
 # Not fit for a URL, and a trial for every place where it is quoted.
-PASSWORDS = {role: f'it\'s "{role}" $HOME %41 \\' for role in [*OWNERS["restful"], "auditor"]}
+PASSWORDS = {role: f'it\'s "{role}" $HOME %41 \\' for role in [*OWNERS[STYLE], "auditor"]}
+
+
+def scripts(style):
+    return find(render(style), "ConfigMap", "provision")["data"]
 
 
 def binaries():
@@ -88,14 +96,13 @@ class Server:
 
     def provision(self, schema, passwords=PASSWORDS, user="admin", password="admin"):
         container = {
-            "PROVISION_DATABASE": "restful",
+            "PROVISION_DATABASE": DATABASE,
             "PROVISION_SCHEMA": schema,
             "PROVISION_PASSWORD": passwords[schema],
             "PROVISION_AUDITOR_PASSWORD": passwords["auditor"],
         }
-        scripts = find(render("restful"), "ConfigMap", "provision")["data"]
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in scripts.items():
+            for name, text in scripts(STYLE).items():
                 (pathlib.Path(folder) / name).write_text(text)
             command = ["sh", f"{folder}/provision.sh"]
             return subprocess.run(
@@ -118,19 +125,19 @@ def server():
 
 @pytest.fixture(scope="module")
 def provisioned(server):
-    """Twelve at once, as when several replicas of all services start."""
+    """Sixteen at once, as when several replicas of all services start."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        for done in pool.map(server.provision, OWNERS["restful"] * 4):
+        for done in pool.map(server.provision, OWNERS[STYLE] * 4):
             assert done.returncode == 0, done.stderr
             assert done.stdout + done.stderr == ""
     return server
 
 
 def as_role(server, role, statement):
-    return server.sql(statement, f"restful_{role}", PASSWORDS[role], "restful")
+    return server.sql(statement, f"{DATABASE}_{role}", PASSWORDS[role], DATABASE)
 
 
-@pytest.mark.parametrize("service", OWNERS["restful"])
+@pytest.mark.parametrize("service", OWNERS[STYLE])
 def test_a_service_finds_its_own_schema_without_naming_it(provisioned, service):
     assert as_role(provisioned, service, "select current_schema()") == service
     assert (
@@ -144,7 +151,9 @@ def test_a_service_finds_its_own_schema_without_naming_it(provisioned, service):
 
 def test_no_service_reaches_another_s_tables(provisioned):
     as_role(provisioned, "billing", "create table private (id int)")
-    for other in ("order", "notification"):
+    for other in OWNERS[STYLE]:
+        if other == "billing":
+            continue
         assert "permission denied" in as_role(provisioned, other, "select * from billing.private")
         assert "permission denied" in as_role(provisioned, other, "create table billing.intruder (id int)")
         assert "permission denied" in as_role(provisioned, other, "create table public.intruder (id int)")
@@ -162,13 +171,13 @@ def test_the_auditor_sees_what_is_made_later_and_changes_nothing(provisioned):
 
 def test_nobody_else_gets_in(provisioned):
     provisioned.sql("create role stranger login password 'stranger'")
-    assert "permission denied for database" in provisioned.sql("select 1", "stranger", "stranger", "restful")
+    assert "permission denied for database" in provisioned.sql("select 1", "stranger", "stranger", DATABASE)
 
 
 def test_again_it_changes_nothing_and_loses_nothing(provisioned):
     as_role(provisioned, "notification", "create table precious (id int); insert into precious values (1), (2)")
     settings = "rolname || coalesce(rolconfig::text, '')"
-    state = f"select string_agg({settings}, ',' order by rolname) from pg_roles where rolname like 'restful%'"
+    state = f"select string_agg({settings}, ',' order by rolname) from pg_roles where rolname like '{DATABASE}%'"
     before = provisioned.sql(state)
     assert provisioned.provision("notification").returncode == 0
     assert as_role(provisioned, "notification", "select count(*) from precious") == "2"
@@ -189,13 +198,18 @@ def test_a_superuser_can_do_it_too(provisioned):
 def test_a_failure_is_one(provisioned):
     done = provisioned.provision("order", password="wrong")
     assert done.returncode != 0 and "authentication failed" in done.stderr
-    provisioned.sql("create role weak login password 'weak'; grant connect on database restful to weak")
+    provisioned.sql(f"create role weak login password 'weak'; grant connect on database {DATABASE} to weak")
     done = provisioned.provision("order", user="weak", password="weak")
     assert done.returncode != 0 and "permission denied" in done.stderr
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_has_the_same_scripts(style):
+    assert scripts(style) == scripts(STYLE)
+
+
 def test_nothing_is_ever_dropped():
-    sql = find(render("restful"), "ConfigMap", "provision")["data"]["provision.sql"]
+    sql = scripts(STYLE)["provision.sql"]
     statements = "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
     assert not {"drop", "delete", "truncate"} & set(statements.lower().split())
 
@@ -203,7 +217,7 @@ def test_nothing_is_ever_dropped():
 def test_it_does_what_the_sandbox_does():
     """Statement for statement what shared/store/src/provision.rs grants and sets, so that services find the same place here."""
     rust = (ROOT / "shared" / "store" / "src" / "provision.rs").read_text()
-    sql = find(render("restful"), "ConfigMap", "provision")["data"]["provision.sql"]
+    sql = scripts(STYLE)["provision.sql"]
     same = [
         ("set default_transaction_read_only = on", "set default_transaction_read_only = on"),
         ("grant pg_monitor to {auditor}", 'grant pg_monitor to :"auditor"'),

@@ -9,9 +9,10 @@ import threading
 
 import pytest
 
-from charts import STYLES, find, pods, render
+from charts import STYLES, WITH_BOOKINGS, find, pods, render
 
-STEPS = 8
+# The homework's; and with bookings.
+STEPS = {"restful": 8, "grpc": 8, "command-reply": 12}
 
 # The script is the same with either, as test_helm_versions.py has it.
 HELMS = ["helm4"]
@@ -26,6 +27,7 @@ class Gateway(http.server.ThreadingHTTPServer):
     def __init__(self, later=0, wrong=None, alone=0):
         self.later, self.wrong, self.alone = later, wrong, alone
         self.balance, self.orders, self.emails, self.outcomes, self.asked = 0, [], [], {}, {}
+        self.seats = {}
         super().__init__(("127.0.0.1", 0), Handler)
 
     def __enter__(self):
@@ -55,20 +57,40 @@ class Gateway(http.server.ThreadingHTTPServer):
 
     def create_order(self, price):
         enough = self.balance >= price or self.wrong == "overdraft"
-        order = {"id": len(self.orders) + 1, "userId": 1, "price": price, "status": "paid" if enough else "rejected"}
-        order["reason"] = None if enough else "insufficient-funds"
-        self.orders.append(order)
         self.balance -= price if enough and self.wrong != "balance" else 0
         self.email("Order is paid" if enough else "Not enough money")
-        if enough:
-            return self.outcome(201, {"orderId": order["id"]}, order)
-        problem = {
-            "type": "/problems/insufficient-funds",
-            "status": 412,
-            "code": "insufficient-funds",
-            "orderId": order["id"],
-        }
-        return self.outcome(412, problem, order)
+        return self.decided(price, None if enough else (412, "insufficient-funds"))
+
+    def decided(self, price, refusal):
+        """An order that is paid, or the status and the code of why it is not."""
+        status, code = refusal or (201, None)
+        order = {"id": len(self.orders) + 1, "userId": 1, "price": price, "status": "rejected" if code else "paid"}
+        self.orders.append(order | {"reason": code})
+        answer = {"type": f"/problems/{code}", "status": status, "code": code} if code else {}
+        return self.outcome(status, answer | {"orderId": order["id"]}, self.orders[-1])
+
+    def create_booking(self, price, event):
+        seats = self.seats[event]
+        if not seats["free"] and self.wrong != "oversold":
+            return self.decided(price, (409, "sold-out"))
+        seats["free"] -= 1
+        seats["reserved" if self.wrong == "never sold" else "sold"] += 1
+        return self.decided(price, None)
+
+    def answer_about_bookings(self, method, path, body):
+        if (method, path) == ("POST", "/bookings"):
+            assert body["userId"] == 1
+            return self.create_booking(body["price"], body["eventId"])
+        if found := re.fullmatch(r"/bookings/(\d+)", path):
+            return 200, self.orders[int(found[1]) - 1] | {"ticketId": 1, "steps": []}
+        event = int(re.fullmatch(r"/tickets/(\d+)", path)[1])
+        if method == "PUT":
+            self.seats[event] = {"free": body["capacity"], "reserved": 0, "sold": 0}
+            return 201, {"eventId": event, "capacity": body["capacity"]} | self.seats[event]
+        seats = self.seats[event]
+        if self.not_yet(path):
+            seats = seats | {"reserved": seats["sold"], "sold": 0}
+        return 200, {"eventId": event, "capacity": 1} | seats
 
     def answer(self, method, path, body):
         if path == "/ready":
@@ -96,6 +118,8 @@ class Gateway(http.server.ThreadingHTTPServer):
             for email in self.emails:
                 email["status"] = "pending" if self.not_yet(email["title"]) else "sent"
             return 200, self.emails
+        if path.startswith(("/bookings", "/tickets/")):
+            return self.answer_about_bookings(method, path, body)
         return 404, {"status": 404, "code": "not-found"}
 
 
@@ -112,14 +136,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_POST = handle_any
+    do_GET = do_POST = do_PUT = handle_any
 
     def log_message(self, *_):
         pass
 
 
-# The script of grpc begins otherwise; that of all others is the same.
-@pytest.fixture(params=["restful", "grpc"])
+# The script of grpc begins otherwise, and with bookings it goes on; that of all others is the same.
+@pytest.fixture(params=STEPS)
 def script(tmp_path, request):
     """The script, and a `sleep` that does not."""
     path = tmp_path / "scenario.sh"
@@ -137,13 +161,25 @@ def run(script, gateway):
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
 
 
+@pytest.fixture
+def steps(script):
+    return script.read_text().count("\nstep '")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_goes_through_the_steps(style):
+    text = find(render(style), "ConfigMap", "test")["data"]["scenario.sh"]
+    expected = STEPS["command-reply" if style in WITH_BOOKINGS else "restful"]
+    assert [int(step) for step in re.findall(r"^step '(\d+)\. ", text, re.MULTILINE)] == [*range(1, expected + 1)]
+
+
 @pytest.mark.parametrize("later", [0, 1, 3])
-def test_a_sound_gateway_passes_at_once_and_later(script, later):
+def test_a_sound_gateway_passes_at_once_and_later(script, steps, later):
     with Gateway(later=later) as gateway:
         done = run(script, gateway)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok ") == STEPS
-    assert done.stdout.endswith(f"{STEPS} passed, 0 failed\n")
+    assert done.stdout.count("ok ") == steps
+    assert done.stdout.endswith(f"{steps} passed, 0 failed\n")
     assert done.stderr == ""
 
 
@@ -154,23 +190,34 @@ def test_a_gateway_that_has_not_found_everybody_is_waited_for(script):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    "wrong, steps",
-    [("balance", [4, 6, 7, 8]), ("overdraft", [6, 7, 8]), ("email", [5, 8])],
-)
-def test_what_is_wrong_is_named_and_the_rest_still_tried(script, wrong, steps):
+def assert_wrong(script, steps, wrong, expected):
     with Gateway(wrong=wrong) as gateway:
         done = run(script, gateway)
     assert done.returncode == 1
-    assert [int(step) for step in re.findall(r"WRONG  (\d)", done.stdout)] == steps
-    assert done.stdout.endswith(f"{STEPS - len(steps)} passed, {len(steps)} failed\n")
+    assert [int(step) for step in re.findall(r"WRONG  (\d+)", done.stdout)] == expected
+    assert done.stdout.endswith(f"{steps - len(expected)} passed, {len(expected)} failed\n")
 
 
-def test_an_outcome_that_never_comes_is_not_waited_for_for_ever(script):
+@pytest.mark.parametrize(
+    "wrong, expected",
+    [("balance", [4, 6, 7, 8]), ("overdraft", [6, 7, 8]), ("email", [5, 8])],
+)
+def test_what_is_wrong_is_named_and_the_rest_still_tried(script, steps, wrong, expected):
+    assert_wrong(script, steps, wrong, expected)
+
+
+@pytest.mark.parametrize("wrong, expected", [("never sold", [11]), ("oversold", [12])])
+@pytest.mark.parametrize("script", ["command-reply"], indirect=True)
+def test_so_is_what_is_wrong_with_bookings(script, steps, wrong, expected):
+    assert_wrong(script, steps, wrong, expected)
+
+
+def test_an_outcome_that_never_comes_is_not_waited_for_for_ever(script, steps):
     with Gateway(later=10**6) as gateway:
         done = run(script, gateway)
     assert done.returncode == 1
-    assert "0 passed, 8 failed" in done.stdout
+    # An event needs no outcome: it is there at once.
+    assert {8: "0 passed, 8 failed", 12: "1 passed, 11 failed"}[steps] in done.stdout
 
 
 def test_a_gateway_that_is_away_fails(script):

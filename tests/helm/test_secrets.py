@@ -4,10 +4,10 @@ import base64
 
 import pytest
 
-from charts import STYLES, find, render
+from charts import OWNERS, SERVICES, STYLES, find, render
 from cluster import Cluster
 
-KEYS = ["auditor", "billing", "notification", "order", "postgres"]
+KEYS = {style: sorted(["auditor", "postgres", *OWNERS[style]]) for style in STYLES}
 
 
 def passwords(documents):
@@ -22,18 +22,18 @@ def checksum(documents, service):
 @pytest.mark.parametrize("style", STYLES)
 def test_at_first_every_role_gets_a_long_password_of_its_own(style):
     made_up = passwords(render(style))
-    assert sorted(made_up) == KEYS
-    assert len(set(made_up.values())) == len(KEYS)
+    assert sorted(made_up) == KEYS[style]
+    assert len(set(made_up.values())) == len(KEYS[style])
     assert min(len(password) for password in made_up.values()) >= 32
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_an_upgrade_keeps_passwords_and_pods(style):
-    there = {key: f"kept-{key}" for key in KEYS}
+    there = {key: f"kept-{key}" for key in KEYS[style]}
     with Cluster({"hw-database": there}) as cluster:
         first, second = cluster.render(style), cluster.render(style)
     assert passwords(first) == passwords(second) == there
-    for service in ("billing", "gateway", "notification", "order"):
+    for service in SERVICES[style]:
         assert checksum(first, service) == checksum(second, service)
 
 
@@ -53,22 +53,18 @@ def test_a_password_that_is_missing_is_added_and_the_others_stay(style):
         documents = cluster.render(style)
     completed = passwords(documents)
     assert completed.pop("billing") == "kept"
-    assert sorted(completed) == [key for key in KEYS if key != "billing"]
+    assert sorted(completed) == [key for key in KEYS[style] if key != "billing"]
     assert min(len(password) for password in completed.values()) >= 32
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_another_password_means_other_pods_of_that_service_alone(style):
-    before = {key: key for key in KEYS}
+    before = {key: key for key in KEYS[style]}
     with Cluster({"hw-database": before}) as cluster:
         old = cluster.render(style)
     with Cluster({"hw-database": before | {"order": "changed"}}) as cluster:
         new = cluster.render(style)
-    changed = {
-        service
-        for service in ("billing", "gateway", "notification", "order")
-        if checksum(old, service) != checksum(new, service)
-    }
+    changed = {service for service in SERVICES[style] if checksum(old, service) != checksum(new, service)}
     assert changed == {"order"}
 
 
@@ -85,7 +81,7 @@ def test_passwords_stay_when_the_release_goes(style):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_an_existing_secret_is_used_as_it_is(style):
-    theirs = {key: f"theirs-{key}" for key in KEYS}
+    theirs = {key: f"theirs-{key}" for key in KEYS[style]}
     with Cluster({"theirs": theirs}) as cluster:
         old = cluster.render(style, "postgresql.existingSecret=theirs")
     with Cluster({"theirs": theirs | {"billing": "changed"}}) as cluster:

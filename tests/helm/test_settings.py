@@ -8,11 +8,13 @@ import yaml
 from charts import (
     CHARTS,
     EVENT_STYLES,
+    ON_KAFKA,
     OWNERS,
     ROOT,
     SERVICES,
     STYLES,
     STYLES_WITHOUT_KAFKA,
+    WITH_BOOKINGS,
     containers,
     environment,
     find,
@@ -42,7 +44,7 @@ def test_required_settings_are_there(style):
         assert told["LISTEN"] == "0.0.0.0:8080"
         assert ("DATABASE_URL" in told) == (service in OWNERS[style])
         assert ("SMTP_URL" in told) == (service == "notification")
-        assert ("KAFKA_BROKERS" in told) == (style in EVENT_STYLES)
+        assert ("KAFKA_BROKERS" in told) == (service in ON_KAFKA[style])
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -65,13 +67,12 @@ def test_production_uses_tls_and_the_secrets_that_are_there(style):
     assert told["DATABASE_URL"].endswith("?sslmode=verify-full&sslrootcert=/etc/tls/postgresql/ca.crt")
     assert told["PGPASSWORD"] == (f"{style}-database", "order")
     assert environment(documents, "notification")["SMTP_URL"] == ("smtp", "url")
-    if style in EVENT_STYLES:
-        for service in SERVICES[style]:
-            told = environment(documents, service)
-            assert told["KAFKA_SECURITY_PROTOCOL"] == "sasl_ssl"
-            assert told["KAFKA_SSL_CA_LOCATION"] == "/etc/tls/kafka/ca.crt"
-            assert told["KAFKA_SASL_PASSWORD"] == (f"{style}-kafka", "password")
-            assert told["KAFKA_REPLICATION"] == "3"
+    for service in ON_KAFKA[style]:
+        told = environment(documents, service)
+        assert told["KAFKA_SECURITY_PROTOCOL"] == "sasl_ssl"
+        assert told["KAFKA_SSL_CA_LOCATION"] == "/etc/tls/kafka/ca.crt"
+        assert told["KAFKA_SASL_PASSWORD"] == (f"{style}-kafka", "password")
+        assert told["KAFKA_REPLICATION"] == "3"
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -132,6 +133,27 @@ def test_the_trial_broker_has_the_version_that_the_tests_run_on(style):
     (container,) = find(render(style), "StatefulSet", "kafka")["spec"]["template"]["spec"]["containers"]
     pom = (ROOT / "tests" / "infra" / "kafka" / "pom.xml").read_text()
     assert f"<kafka.version>{container['image'].partition(':')[2]}</kafka.version>" in pom
+
+
+@pytest.mark.parametrize("style,service", [(style, s) for style in STYLES for s in SERVICES[style]])
+def test_a_service_that_does_not_use_kafka_gets_nothing_of_it(style, service):
+    """No address, no password, no certificate."""
+    documents = render(style, production=True)
+    found = [find(documents, "ConfigMap", service)["data"], find(documents, "Deployment", service)]
+    assert ("kafka" in yaml.safe_dump(found).lower()) == (service in ON_KAFKA[style])
+
+
+@pytest.mark.parametrize("style", WITH_BOOKINGS)
+def test_the_order_service_is_told_how_long_a_booking_may_take(style):
+    def told(*settings):
+        documents = render(style, *settings)
+        return {s: environment(documents, s).get("SAGA_DEADLINE_MS") for s in SERVICES[style]}
+
+    program = (ROOT / "shared" / "orchestration" / "src" / "deadlines.rs").read_text()
+    (default,) = re.findall(r'env = "SAGA_DEADLINE_MS", default_value_t = ([\d_]+)', program)
+    expected = dict.fromkeys(SERVICES[style]) | {"order": default.replace("_", "")}
+    # Somebody's own settings of the service are added to it.
+    assert told() == told("services.order.settings.LOG_FILTER=warn") == expected
 
 
 def checksums(documents, service):

@@ -279,6 +279,12 @@ async fn a_booking_that_is_not_decided_in_time_is_undone(stage: &mut Stage) -> O
         let outcome = stage.api.outcome(Api::booking_request(away.name()), SOON).await?;
         ensure!(outcome.body["reason"] == "timed-out", "{outcome:?}");
     }
+    eventually(SOON, async || {
+        let metrics = stage.metrics(Service::Order).await?;
+        ensure!(metrics.contains("sagas_timed_out_total{service=\"order\"} 2\n"), "{metrics}");
+        Ok(())
+    })
+    .await?;
     stage.check_at_rest().await?;
     until_seats(stage, [1, 0, 0]).await?;
     ensure!(stage.api.balance(user).await? == 100);

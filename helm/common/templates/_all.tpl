@@ -1,6 +1,6 @@
 {{/*
 Everything that an installation of a style consists of. A style's chart says in its template "style" who calls whom, by which
-protocol, and whether there is Kafka; the rest follows from that.
+protocol, and who uses Kafka; the rest follows from that.
 */}}
 {{- define "common.all" -}}
 {{- $style := include "style" . | fromYaml }}

@@ -108,14 +108,12 @@ podSelector:
 {{- $edges = append $edges (dict "from" $owner "port" $.Values.postgresql.external.port "peers" $.Values.postgresql.external.peers) }}
 {{- end }}
 {{- end }}
-{{- if $style.kafka }}
-{{- range $service := include "common.services" . | fromYamlArray }}
+{{- range $service := $style.kafka }}
 {{- if $.Values.kafka.enabled }}
 {{- $edges = append $edges (dict "from" $service "to" "kafka" "port" 9092) }}
 {{- else }}
 {{- range $port := regexFindAll ":[0-9]+" (include "common.kafka-brokers" $) -1 | uniq }}
 {{- $edges = append $edges (dict "from" $service "port" (trimPrefix ":" $port | int) "peers" $.Values.kafka.external.peers) }}
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,5 +1,5 @@
 {{- define "common.notes" -}}
-{{ .Chart.Name }} is installed. Try the eight steps of the scenario on it:
+{{ .Chart.Name }} is installed. Try the scenario on it:
 
   helm test {{ .Release.Name }} --namespace {{ .Release.Namespace }} --logs
 

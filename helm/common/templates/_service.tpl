@@ -9,7 +9,7 @@
 {{- if has .part (include "common.owners" $root | fromYamlArray) }}
 {{- $_ := set $settings "DATABASE_URL" (include "common.database-url" .) }}
 {{- end }}
-{{- if $style.kafka }}
+{{- if has .part $style.kafka }}
 {{- $settings = merge $settings (include "common.kafka-settings" $root | fromYaml) }}
 {{- end }}
 {{- if eq .part "notification" }}
@@ -39,6 +39,7 @@ data:
 {{- $style := include "style" $root | fromYaml }}
 {{- $protocol := include "common.protocol" . }}
 {{- $owner := has .part (include "common.owners" $root | fromYamlArray) }}
+{{- $usesKafka := has .part $style.kafka }}
 {{- $secrets := list }}
 {{- $volumes := list }}
 {{- $mounts := list }}
@@ -47,7 +48,7 @@ data:
 {{- $volumes = concat $volumes (include "common.database-volumes" $root | fromYamlArray) }}
 {{- $mounts = concat $mounts (include "common.database-mounts" $root | fromYamlArray) }}
 {{- end }}
-{{- if $style.kafka }}
+{{- if $usesKafka }}
 {{- $secrets = concat $secrets (include "common.kafka-secrets" $root | fromYamlArray) }}
 {{- $volumes = concat $volumes (include "common.kafka-volumes" $root | fromYamlArray) }}
 {{- $mounts = concat $mounts (include "common.kafka-mounts" $root | fromYamlArray) }}
@@ -114,14 +115,14 @@ spec:
       tolerations:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- if or (and $owner $values.postgresql.provision) $style.kafka }}
+      {{- if or (and $owner $values.postgresql.provision) $usesKafka }}
       # Not hooks: `--atomic` waits for pods, which would wait for a hook that comes after them.
       initContainers:
         {{- if and $owner $values.postgresql.provision }}
         {{- include "common.provision-container" . | nindent 8 }}
         {{- end }}
-        {{- if $style.kafka }}
-        # Creates those topics that do not exist yet. Each service does so, since any of them may be the first.
+        {{- if $usesKafka }}
+        # Creates those topics that do not exist yet. Each service that uses them does so, since any of them may be the first.
         - name: create-topics
           image: {{ include "common.image" $root }}
           imagePullPolicy: {{ $values.image.pullPolicy }}

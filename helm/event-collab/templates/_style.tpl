@@ -1,6 +1,6 @@
-{{/* What makes the style: who calls whom, by which protocol, and whether there is Kafka. */}}
+{{/* What makes the style: who calls whom, by which protocol, and who uses Kafka. */}}
 {{- define "style" -}}
-kafka: true
+kafka: [billing, gateway, notification, order]
 protocol: http
 calls:
   # Reads, and what is passed on in every style.

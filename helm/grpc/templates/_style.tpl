@@ -1,6 +1,6 @@
-{{/* What makes the style: who calls whom, by which protocol, and whether there is Kafka. */}}
+{{/* What makes the style: who calls whom, by which protocol, and who uses Kafka. */}}
 {{- define "style" -}}
-kafka: false
+kafka: []
 # Between services: clients speak HTTP with the gateway.
 protocol: grpc
 calls:

@@ -1,6 +1,6 @@
-{{/* What makes the style: who calls whom, by which protocol, and whether there is Kafka. */}}
+{{/* What makes the style: who calls whom, by which protocol, and who uses Kafka. */}}
 {{- define "style" -}}
-kafka: false
+kafka: []
 protocol: http
 calls:
   gateway: [billing, notification, order]

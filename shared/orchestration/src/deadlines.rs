@@ -44,7 +44,10 @@ impl SagaSettings {
             }
             match give_up().await {
                 Ok(0) => {}
-                Ok(count) => tracing::info!(count, "given up: the deadline has passed"),
+                Ok(count) => {
+                    metrics::counter!("sagas_timed_out_total").increment(count as u64);
+                    tracing::info!(count, "given up: the deadline has passed");
+                }
                 Err(error) => tracing::warn!(error = chain(&error), "deadlines cannot be looked at"),
             }
         }
