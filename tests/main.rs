@@ -4,6 +4,7 @@
 //! for every style; what is honestly different between styles it asks of `stage.style.features`. After every case the
 //! consistency checker must be clean.
 
+mod booking;
 mod contract;
 mod faults;
 mod harness;

@@ -91,7 +91,7 @@ bodies! {
         contact: Option<Contact>,
     }
 
-    /// A withdrawal is to be refunded; one that is not made yet is not to be.
+    /// The withdrawal with the same correlation id is to be refunded; one that is not made yet is not to be.
     CancelWithdrawal {
         /// From whose account.
         user_id: UserId,

@@ -1,11 +1,10 @@
-//! `kill -9` at every crash point, and in the middle of things.
+//! `kill -9` in the middle of things.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use domain::{Operation, RequestId};
-use lab::{Api, STYLES, Service, eventually};
+use lab::{Api, Service, eventually};
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -19,12 +18,6 @@ use crate::harness::{Outcome, Stage, Suite, cases};
 const SOON: Duration = Duration::from_secs(30);
 
 pub fn register(suite: &mut Suite) {
-    for style in STYLES {
-        for &(service, crash_point) in style.features.crash_points {
-            let name = format!("{}::crashes::{}_dies_at_{crash_point}", style.name, service.name());
-            suite.on_used_stage(name, style, async move |stage| dies_at(stage, service, crash_point).await);
-        }
-    }
     cases!(
         suite,
         "crashes",
@@ -48,49 +41,6 @@ pub fn register(suite: &mut Suite) {
             a_service_that_is_asked_to_stop_answers_what_it_has_begun,
         ]
     );
-}
-
-/// Two orders over the same sum on a balance for one: the crash meets a paid one and a refused one.
-async fn dies_at(stage: &mut Stage, service: Service, crash_point: &str) -> Outcome {
-    let user = stage.api.create_user_with(100).await?;
-    // What has led here must not lead to the crash point itself.
-    stage.check_at_rest().await?;
-    for (key, status, title) in [
-        ("first", StatusCode::CREATED, "Order is paid"),
-        ("second", StatusCode::PRECONDITION_FAILED, "Not enough money"),
-    ] {
-        let key = format!("{key} of {} at {crash_point}", service.name());
-        let key = key.as_str();
-        stage.deployment.arm(service, crash_point, "panic").await?;
-        // Whatever it is: the client may hear of the crash or not.
-        let heard = stage.api.order(user, 90, &[("idempotency-key", key), ("prefer", "wait=5")]).await;
-        let end = stage.deployment.wait_end(service, SOON).await;
-        let end = end.with_context(|| {
-            format!("{service:?} did not get to {crash_point}; the client heard {heard:?}")
-        })?;
-        ensure!(
-            end.signal() == Some(Signal::SIGKILL as i32),
-            "{service:?} ended with {end}, not at {crash_point}"
-        );
-        stage.deployment.start_service(service).await?;
-
-        // Without any help of the client's the order is finished and its email sent ...
-        let order = eventually(SOON, async || {
-            let found = stage.api.get(&format!("/orders/requests/{}", Api::order_request(key))).await?;
-            ensure!(found.status == StatusCode::OK, "{found:?}");
-            Ok(found)
-        })
-        .await?;
-        stage.check_at_rest().await?;
-        // ... and a client that asks again is told what it would have been told.
-        let again = stage.api.order(user, 90, &[("idempotency-key", key)]).await?;
-        ensure!(again.status == status, "{again:?}, heard {heard:?}");
-        ensure!(again.body["orderId"] == order.body["id"], "{again:?}, but the order is {order:?}");
-        let emails = stage.api.emails(user).await?;
-        ensure!(emails.last().is_some_and(|email| email["title"] == title), "{emails:?}");
-    }
-    ensure!(stage.api.balance(user).await? == 10);
-    Ok(())
 }
 
 /// Waits until an order of `user` is pending: stored, and on its way.

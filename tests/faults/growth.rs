@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
+use domain::{EventId, UserId};
 use lab::Api;
 use reqwest::StatusCode;
 use sandbox::Kafka;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::booking::EVENT;
 use crate::harness::{Outcome, Stage, Suite};
 use crate::wire::Wire;
 
@@ -51,10 +53,16 @@ async fn topics_that_grow_while_orders_come_in_delay_them_for_seconds_and_lose_n
     for _ in 0..24 {
         users.push(stage.api.create_user_with(10_000).await?);
     }
+    let books = stage.style.features.has_bookings;
+    if books {
+        stage.api.set_capacity(EVENT, 1_000_000).await?;
+    }
     let enough = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
-    for user in users {
-        clients.spawn(order_until(stage.api.clone(), user, Arc::clone(&enough)));
+    for (number, user) in users.into_iter().enumerate() {
+        // A command may go to a partition that is new, and its reply to one that is not.
+        let event = (books && number % 2 == 0).then_some(EVENT);
+        clients.spawn(order_until(stage.api.clone(), user, event, Arc::clone(&enough)));
     }
     let wire = Wire::of(stage)?;
     let topology = (stage.style.topology)();
@@ -84,16 +92,20 @@ async fn topics_that_grow_while_orders_come_in_delay_them_for_seconds_and_lose_n
     Ok(())
 }
 
-/// Orders for `user`, one after the other.
+/// Orders for `user`, one after the other, with a ticket if there is an event.
 async fn order_until(
     api: Api,
-    user: domain::UserId,
+    user: UserId,
+    event: Option<EventId>,
     enough: Arc<AtomicBool>,
 ) -> anyhow::Result<Vec<Answered>> {
     let mut answers = Vec::new();
     while !enough.load(Ordering::Relaxed) {
         let asked = Instant::now();
-        let reply = api.order(user, 1, &[]).await?;
+        let reply = match event {
+            Some(event) => api.book(user, 1, event, &[]).await?,
+            None => api.order(user, 1, &[]).await?,
+        };
         ensure!([StatusCode::CREATED, StatusCode::ACCEPTED].contains(&reply.status), "{reply:?}");
         answers.push(Answered { asked, took: asked.elapsed(), status: reply.status });
         sleep(Duration::from_millis(50)).await;

@@ -18,8 +18,11 @@ class Documented:
         self.binary = by_content["application/json"]
         self.structured = by_content["application/cloudevents+json"]
         reply = operation["reply"]
+        # None where the message itself says where it is answered: then in this header.
         self.reply_topic = self._at(reply["channel"])["address"]
-        (self.reply,) = (self._at(message) for message in reply["messages"])
+        self.reply_header = reply.get("address", {}).get("location", "").removeprefix("$message.header#/")
+        replies = [self._at(message) for message in reply["messages"]]
+        self.replies = {self.type_of(message): message for message in replies}
 
     def _at(self, reference):
         """What a reference leads to, through others."""

@@ -4,41 +4,25 @@ Topics, types, keys and schemas are what the order service's AsyncAPI document s
 an operator would tell. JAVA_PEER is the command that runs java/Peer.java.
 """
 
-import glob
 import json
 import os
 import shlex
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 import uuid
 
-import confluent_kafka
 from cloudevents.core.bindings import kafka as core
 from cloudevents.core.v1.event import CloudEvent
 from cloudevents.v1 import kafka as v1
 from cloudevents.v1.http import CloudEvent as CloudEventV1
 
 from documented import Documented
-
-ANSWER_MAX_S = 30
+from installation import ANSWER_MAX_S, Listener, ask, brokers, say
 
 document = Documented(sys.argv[1], "OrderCreationRequested")
 gateway = sys.argv[2]
-(addresses,) = glob.glob(os.path.join(tempfile.gettempdir(), "arch-homework-*", "addresses.json"))
-with open(addresses, encoding="utf-8") as file:
-    brokers = json.load(file)["kafka"]
 TYPE = document.type_of(document.binary)
-REPLY_TYPE = document.type_of(document.reply)
-
-
-def ask(method, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(gateway + path, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=40) as answer:
-        return json.load(answer)
+((REPLY_TYPE, REPLY),) = document.replies.items()
 
 
 def core_binary(event, key):
@@ -86,31 +70,16 @@ def with_python(write, read):
     """Says an event with one of the SDK's bindings and waits for the answer, which it reads with the same one."""
 
     def exchange(event, key):
-        hears = confluent_kafka.Consumer({"bootstrap.servers": brokers["servers"], "group.id": "nobody"})
-        topic = brokers["prefix"] + document.reply_topic
-        partitions = hears.list_topics(topic, ANSWER_MAX_S).topics[topic].partitions
-        ends = [confluent_kafka.TopicPartition(topic, it) for it in partitions]
-        for partition in ends:
-            # Before anything is said: no answer is missed.
-            partition.offset = hears.get_watermark_offsets(partition, ANSWER_MAX_S)[1]
-        hears.assign(ends)
+        hears = Listener(brokers["prefix"] + document.reply_topic)
         message = write(event, key)
-        says = confluent_kafka.Producer({"bootstrap.servers": brokers["servers"]})
         # A second time, as after a crash of the producer: it has no second effect.
-        for _ in range(2):
-            topic = brokers["prefix"] + document.topic
-            says.produce(topic, message.value, message.key, headers=dict(message.headers))
-        assert says.flush(ANSWER_MAX_S) == 0, "Kafka does not take the event"
-        deadline = time.monotonic() + ANSWER_MAX_S
-        while time.monotonic() < deadline:
-            answer = hears.poll(1)
-            if answer is None or answer.error():
-                continue
+        say(brokers["prefix"] + document.topic, message.value, message.key, dict(message.headers), times=2)
+        for answer in hears.hear():
             attributes, data = read(answer)
             if attributes["type"] == REPLY_TYPE and attributes["correlationid"] == event["correlationid"]:
                 hears.close()
                 headers = {name: value.decode() for name, value in answer.headers()}
-                document.conforms(headers, document.reply["headers"])
+                document.conforms(headers, REPLY["headers"])
                 return data
         raise AssertionError(f"nobody answered {event} within {ANSWER_MAX_S} s")
 
@@ -144,19 +113,19 @@ def place_order(exchange, user, minor_units):
     document.conforms(event, document.structured["payload"])
     document.conforms(event["data"], document.binary["payload"])
     data = exchange(event, str(user))
-    document.conforms(data, document.reply["payload"])
-    return ask("GET", f"/orders/{data['orderId']}")
+    document.conforms(data, REPLY["payload"])
+    return ask(f"{gateway}/orders/{data['orderId']}")
 
 
 def check(name, exchange):
     body = {"username": uuid.uuid4().hex, "password": "correct horse", "email": f"{uuid.uuid4().hex}@example.org"}
-    user = ask("POST", "/billing/user", body)["userId"]
-    ask("POST", f"/billing/deposit/{user}", {"amount": 100})
+    user = ask(f"{gateway}/billing/user", "POST", body)["userId"]
+    ask(f"{gateway}/billing/deposit/{user}", "POST", {"amount": 100})
     ended = [place_order(exchange, user, 90) for _ in range(2)]
     told = [(order["userId"], order["price"], order["status"], order["reason"]) for order in ended]
     assert told == [(user, 90, "paid", None), (user, 90, "rejected", "insufficient-funds")], told
-    assert ask("GET", f"/billing/user/{user}")["balance"] == 10
-    orders = ask("GET", f"/orders?userId={user}")
+    assert ask(f"{gateway}/billing/user/{user}")["balance"] == 10
+    orders = ask(f"{gateway}/orders?userId={user}")
     assert [order["id"] for order in orders] == [order["id"] for order in ended], orders
     print(f"{name}: paid, then rejected")
 

@@ -1,18 +1,16 @@
 //! Bookings: orders with a ticket, which are paid, refused, cancelled or too late, and leave nothing behind unless they are paid.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, ensure};
-use domain::{EventId, OrderId, UserId};
-use lab::{Api, Reply, Service, eventually};
+use domain::{EventId, UserId};
+use lab::{Api, Service, eventually};
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::booking::{
+    EVENT, SOON, answered, book_and_go, booking, seats, titles, until_rejected, until_seats, until_steps,
+};
 use crate::harness::{Outcome, Stage, Suite, cases};
-
-const SOON: Duration = Duration::from_secs(30);
-const EVENT: EventId = EventId(7);
 
 pub fn register(suite: &mut Suite) {
     cases!(
@@ -33,77 +31,6 @@ pub fn register(suite: &mut Suite) {
             replicas_of_everybody_book_side_by_side,
         ]
     );
-}
-
-/// An answer with this status, and the problem's code if it is one.
-fn answered(reply: &Reply, status: StatusCode, code: Option<&str>) -> anyhow::Result<OrderId> {
-    ensure!(reply.status == status && reply.code() == code, "{reply:?}");
-    reply.order_id().with_context(|| format!("no order: {reply:?}"))
-}
-
-/// The seats of the event: free, reserved, sold.
-async fn seats(stage: &Stage) -> anyhow::Result<[i64; 3]> {
-    let event = stage.api.get(&format!("/tickets/{EVENT}")).await?;
-    let number = |name: &str| event.body[name].as_i64().with_context(|| format!("no {name}: {event:?}"));
-    Ok([number("free")?, number("reserved")?, number("sold")?])
-}
-
-async fn until_seats(stage: &Stage, expected: [i64; 3]) -> Outcome {
-    eventually(SOON, async || {
-        let seats = seats(stage).await?;
-        ensure!(seats == expected, "{seats:?} instead of {expected:?}");
-        Ok(())
-    })
-    .await
-}
-
-async fn booking(stage: &Stage, order: OrderId) -> anyhow::Result<Value> {
-    let reply = stage.api.get(&format!("/bookings/{order}")).await?;
-    ensure!(reply.status == StatusCode::OK, "{reply:?}");
-    Ok(reply.body)
-}
-
-/// The steps of a booking and how far they have come.
-fn steps(booking: &Value) -> Vec<(&str, &str)> {
-    let steps = booking["steps"].as_array().into_iter().flatten();
-    steps.filter_map(|step| Some((step["step"].as_str()?, step["state"].as_str()?))).collect()
-}
-
-async fn until_steps(stage: &Stage, order: OrderId, expected: &[(&str, &str)]) -> Outcome {
-    eventually(SOON, async || {
-        let booking = booking(stage, order).await?;
-        ensure!(steps(&booking) == expected, "{booking} instead of {expected:?}");
-        Ok(())
-    })
-    .await
-}
-
-/// Books and does not wait; says which order that is.
-async fn book_and_go(stage: &Stage, user: UserId, price: i64) -> anyhow::Result<OrderId> {
-    let reply = stage.api.book(user, price, EVENT, &[("prefer", "respond-async")]).await?;
-    ensure!(reply.status == StatusCode::ACCEPTED, "{reply:?}");
-    let orders = stage.api.get(&format!("/orders?userId={user}")).await?;
-    let newest = orders.body.as_array().and_then(|orders| orders.last()?["id"].as_i64());
-    newest.map(OrderId).with_context(|| format!("no order: {orders:?}"))
-}
-
-async fn titles(stage: &Stage, user: UserId) -> anyhow::Result<Vec<Value>> {
-    let emails = stage.api.emails(user).await?;
-    Ok(emails.iter().map(|email| email["title"].clone()).collect())
-}
-
-/// How the booking ended: its reason, and the only email about it.
-async fn until_rejected(stage: &Stage, user: UserId, order: OrderId, reason: &str) -> Outcome {
-    eventually(SOON, async || {
-        let booking = booking(stage, order).await?;
-        ensure!(booking["status"] == "rejected" && booking["reason"] == reason, "{booking}");
-        Ok(())
-    })
-    .await?;
-    stage.check_at_rest().await?;
-    let titles = titles(stage, user).await?;
-    ensure!(titles == ["Booking is cancelled"], "{titles:?}");
-    Ok(())
 }
 
 async fn a_booking_that_is_paid_has_a_ticket_and_its_steps_can_be_seen(stage: &mut Stage) -> Outcome {
@@ -140,14 +67,14 @@ async fn a_booking_that_is_refused_says_why_and_holds_nothing(stage: &mut Stage)
     let poor = stage.api.book(user, 101, EVENT, &[]).await?;
     let poor = answered(&poor, StatusCode::PRECONDITION_FAILED, Some("insufficient-funds"))?;
     // A rejected booking is one of which nothing is left.
-    ensure!(seats(stage).await? == [1, 0, 0], "{:?}", seats(stage).await?);
+    ensure!(seats(stage, EVENT).await? == [1, 0, 0], "{:?}", seats(stage, EVENT).await?);
     let undone = [("reserve-ticket", "compensated"), ("withdraw-money", "refused")];
     until_steps(stage, poor, &undone).await?;
     let unknown = stage.api.book(user, 1, EventId(8), &[]).await?;
     answered(&unknown, StatusCode::NOT_FOUND, Some("event-not-found"))?;
     let stranger = stage.api.book(nobody, 1, EVENT, &[]).await?;
     answered(&stranger, StatusCode::NOT_FOUND, Some("account-not-found"))?;
-    ensure!(seats(stage).await? == [1, 0, 0]);
+    ensure!(seats(stage, EVENT).await? == [1, 0, 0]);
     answered(&stage.api.book(user, 1, EVENT, &[]).await?, StatusCode::CREATED, None)?;
     let late = stage.api.book(user, 1, EVENT, &[]).await?;
     let late = answered(&late, StatusCode::CONFLICT, Some("sold-out"))?;
@@ -214,7 +141,7 @@ async fn a_booking_that_is_cancelled_frees_its_seat_at_once_and_ends_when_all_is
     let user = stage.api.create_user_with(100).await?;
     stage.api.set_capacity(EVENT, 1).await?;
     stage.deployment.kill(Service::Billing).await?;
-    let order = book_and_go(stage, user, 90).await?;
+    let order = book_and_go(stage, user, 90, EVENT).await?;
     until_steps(stage, order, &[("reserve-ticket", "done"), ("withdraw-money", "pending")]).await?;
     for _ in 0..2 {
         let cancelled = stage.api.cancel(order).await?;
@@ -240,7 +167,7 @@ async fn money_that_was_withdrawn_when_the_client_cancelled_goes_back(stage: &mu
     stage.check_at_rest().await?;
     // The first reply is that of the ticket service; the second one is held up.
     stage.deployment.arm(Service::Order, "messaging::gathered", "1*off->sleep(3000)").await?;
-    let order = book_and_go(stage, user, 90).await?;
+    let order = book_and_go(stage, user, 90, EVENT).await?;
     eventually(SOON, async || {
         ensure!(stage.api.balance(user).await? == 10, "nothing is withdrawn yet");
         Ok(())
@@ -258,7 +185,7 @@ async fn a_reservation_that_comes_after_its_cancellation_holds_no_seat(stage: &m
     let user = stage.api.create_user_with(100).await?;
     stage.api.set_capacity(EVENT, 1).await?;
     stage.deployment.kill(Service::Ticket).await?;
-    let order = book_and_go(stage, user, 90).await?;
+    let order = book_and_go(stage, user, 90, EVENT).await?;
     let cancelled = stage.api.cancel(order).await?;
     ensure!(cancelled.status == StatusCode::ACCEPTED, "{cancelled:?}");
     stage.deployment.start_service(Service::Ticket).await?;

@@ -29,9 +29,8 @@ pub(super) const ALWAYS: [Rule; 5] = [
     },
     Rule {
         invariant: Invariant::Withdrawals,
-        sql: "select format('order %s was charged %s times', order_id, count(*))
-              from billing.ledger where order_id is not null and kind = 'withdrawal'
-              group by order_id having count(*) > 1",
+        sql: "select format('order %s has %s entries of the kind %s', order_id, count(*), kind)
+              from billing.ledger where order_id is not null group by order_id, kind having count(*) > 1",
     },
     Rule {
         invariant: Invariant::Money,
