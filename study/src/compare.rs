@@ -16,7 +16,9 @@ use sandbox::Sandbox;
 
 use crate::experiment::stage::Stage;
 use crate::experiment::throughput::{self, Bench};
-use crate::experiment::{availability, bookings, cost, discovery, freshness, idle, latency, memory, scenario};
+use crate::experiment::{
+    availability, bookings, cost, discovery, freshness, idle, latency, memory, scenario,
+};
 use crate::figures::{
     FreshnessFigures, Limit as LimitFigures, Report, Setup, StyleFigures, ThroughputFigures,
 };

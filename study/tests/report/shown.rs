@@ -59,9 +59,17 @@ fn a_full_run_leaves_nothing_out() {
 fn where_nothing_was_measured_there_is_no_figure() {
     let page = page(&made_up::empty_report(), "shown-empty");
     assert!(page.contains("Left out: what an order costs, how long an order takes, throughput"), "{page}");
-    for id in
-        ["cost", "latency", "throughput", "idle", "availability", "bookings", "freshness", "sequence", "mistakes"]
-    {
+    for id in [
+        "cost",
+        "latency",
+        "throughput",
+        "idle",
+        "availability",
+        "bookings",
+        "freshness",
+        "sequence",
+        "mistakes",
+    ] {
         assert!(!page.contains(&format!("id=\"{id}\"")), "{id} is shown, and there is nothing in it");
     }
     assert!(!page.contains("<svg") && !page.contains("NaN"), "{page}");

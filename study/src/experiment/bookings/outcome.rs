@@ -103,7 +103,10 @@ pub(super) fn wrong(sale: &SaleFigures, seats: u64) -> Vec<String> {
     let wrong = [
         (sale.sold != seats, format!("{} of {seats} seats are sold", sale.sold)),
         (sale.charged_without_seat > 0, format!("{} paid and have no seat", sale.charged_without_seat)),
-        (sale.seated_without_charge > 0, format!("{} have a seat and did not pay", sale.seated_without_charge)),
+        (
+            sale.seated_without_charge > 0,
+            format!("{} have a seat and did not pay", sale.seated_without_charge),
+        ),
         (sale.unanswered > 0, format!("{} never learned what became of their booking", sale.unanswered)),
         (sale.undecided > 0, format!("{} bookings are not decided", sale.undecided)),
     ];
@@ -140,7 +143,13 @@ mod tests {
 
     #[test]
     fn whatever_harms_a_buyer_or_leaves_a_seat_is_said() {
-        let totals = Totals { sold: 1, charged_without_seat: 1, seated_without_charge: 2, undecided: 3, ..Totals::default() };
+        let totals = Totals {
+            sold: 1,
+            charged_without_seat: 1,
+            seated_without_charge: 2,
+            undecided: 3,
+            ..Totals::default()
+        };
         let found = Found { totals, held_s: Vec::new() };
         let sale = found.figures(Trouble::Nothing, 0.0, 30.0, &[lived(1, 0, None)]);
         assert_eq!((sale.harmed(), wrong(&sale, 2).len()), (7, 5));

@@ -8,7 +8,8 @@ use crate::report::table::{Cell, Row, Table};
 pub(super) fn section(report: &Report) -> Section {
     let sold = || report.styles.iter().filter_map(|style| Some((style, style.bookings.as_ref()?)));
     let answers = sold().map(|(style, found)| Part::new("", Body::Text(answer(style, found)), ""));
-    let parts = answers.chain(sold().flat_map(|(style, found)| [outcomes(style, found), waits(style, found)]));
+    let parts =
+        answers.chain(sold().flat_map(|(style, found)| [outcomes(style, found), waits(style, found)]));
     Section { id: "bookings", title: "More buyers than seats", parts: parts.collect() }
 }
 
@@ -17,7 +18,8 @@ fn answer(style: &StyleFigures, found: &BookingsFigures) -> String {
     let is_right = |sale: &SaleFigures| sale.sold == found.seats && sale.harmed() == 0;
     let right = found.sales.iter().filter(|sale| is_right(sale)).count();
     let verdict = if right == found.sales.len() {
-        "Every seat is sold once, nobody is charged without a seat, and every buyer learns where they stand".to_owned()
+        "Every seat is sold once, nobody is charged without a seat, and every buyer learns where they stand"
+            .to_owned()
     } else {
         format!("It came out right in {right} of {} sales", found.sales.len())
     };
@@ -90,7 +92,8 @@ fn waits(style: &StyleFigures, found: &BookingsFigures) -> Part {
         "at most",
     ];
     let rows = found.sales.iter().map(|sale| {
-        let away = if sale.billing_away_s > 0.0 { Cell::text(seconds(sale.billing_away_s)) } else { Cell::none() };
+        let away =
+            if sale.billing_away_s > 0.0 { Cell::text(seconds(sale.billing_away_s)) } else { Cell::none() };
         let held = |of: fn(&crate::figures::Quantiles) -> f64| {
             sale.held_for.as_ref().map_or_else(Cell::none, |held| Cell::text(ms(of(held))))
         };

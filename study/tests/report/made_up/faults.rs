@@ -13,6 +13,8 @@ pub(super) fn outage(nature: &Nature, part: &str) -> OutageFigures {
     let events = nature.messages > 0;
     let status_meanwhile = match (part, events) {
         ("notification", _) => 201,
+        // Whoever passes orders on needs whoever takes them, however others are told.
+        ("order", true) if nature.messages == 3 => 503,
         ("broker", _) | ("order" | "billing" | "database", false) => 503,
         _ => 202,
     };

@@ -15,7 +15,7 @@ use study::figures::{
 };
 
 use self::faults::{bookings, discovery, mistake, outage};
-use self::traces::{event_trace, restful_trace};
+use self::traces::{command_trace, event_trace, restful_trace};
 
 const SERVICES: [&str; 4] = ["gateway", "order", "billing", "notification"];
 
@@ -216,7 +216,11 @@ fn style(nature: &Nature) -> StyleFigures {
         bookings: (nature.name == "command-reply").then(bookings),
         freshness: replicas.then(freshness),
         violations: Vec::new(),
-        trace: if nature.messages > 0 { event_trace(nature) } else { restful_trace() },
+        trace: match nature.messages {
+            0 => restful_trace(),
+            3 => command_trace(),
+            _ => event_trace(nature),
+        },
     }
 }
 
