@@ -140,7 +140,7 @@ impl Knowledge {
         let has = |map: &BTreeMap<String, Names>, service: &str| {
             map.get(service).is_some_and(|it| it.contains(word))
         };
-        let mut services = self.says.keys().chain(self.hears.keys()).chain(self.answers.keys());
+        let services = self.says.keys().chain(self.hears.keys()).chain(self.answers.keys());
         let is_owner = |service: &str| match (self.are_events, has(&self.says, service)) {
             (true, says) => says,
             (false, true) => false,

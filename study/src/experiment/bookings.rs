@@ -109,7 +109,7 @@ async fn sell(
     if trouble == Trouble::DeadlinesPass {
         stage.deployment.stop_service(Service::Billing).await?;
     }
-    let mut sale = Sale::begin(&stage.api, &users);
+    let sale = Sale::begin(&stage.api, &users);
     let disturbed = sale.disturb(&mut stage, plan, trouble).await;
     // Also after an error: the buyers would go on for as long as they may.
     let lived = sale.end(disturbed.is_ok()).await;
@@ -159,25 +159,27 @@ impl Sale {
 
     /// Has the trouble happen at its moment. Says how long billing was away.
     async fn disturb(&self, stage: &mut Stage, plan: &Plan, trouble: Trouble) -> anyhow::Result<f64> {
-        let wait_for =
-            |what, is: fn(Seats) -> bool| async move { self.watch.wait_for(what, is, TROUBLE_MAX).await };
-        let since = Instant::now();
-        match trouble {
+        let wait_for = |what: &'static str, is: fn(Seats) -> bool| async move {
+            self.watch.wait_for(what, is, TROUBLE_MAX).await
+        };
+        let since = match trouble {
             Trouble::Nothing => return Ok(0.0),
             Trouble::BillingKilled => {
                 wait_for("a seat is reserved", |seats| seats.reserved + seats.sold > 0).await?;
                 stage.deployment.kill(Service::Billing).await?;
                 let since = Instant::now();
                 sleep(plan.away).await;
-                stage.deployment.start_service(Service::Billing).await?;
-                return Ok(since.elapsed().as_secs_f64());
+                since
             }
+            // It was away before the sale began.
             Trouble::DeadlinesPass => {
+                let since = Instant::now();
                 wait_for("a seat is reserved", |seats| seats.reserved > 0).await?;
                 wait_for("no seat is held any more", |seats| seats.reserved == 0).await?;
-                stage.deployment.start_service(Service::Billing).await?;
+                since
             }
-        }
+        };
+        stage.deployment.start_service(Service::Billing).await?;
         Ok(since.elapsed().as_secs_f64())
     }
 
