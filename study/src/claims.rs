@@ -5,8 +5,10 @@
 
 mod claim;
 mod each;
+mod knowledge;
 mod pairs;
 mod rpc;
+mod sagas;
 
 use std::fmt::Write as _;
 
@@ -19,7 +21,7 @@ pub const COMMITTED: &str = include_str!("../claims.md");
 
 /// Every claim that figures judge.
 fn all() -> impl Iterator<Item = &'static Claim> {
-    each::CLAIMS.iter().chain(rpc::CLAIMS)
+    each::CLAIMS.iter().chain(rpc::CLAIMS).chain(sagas::CLAIMS)
 }
 
 /// Holds every claim against the figures.

@@ -16,7 +16,9 @@ use sandbox::Sandbox;
 
 use crate::experiment::stage::Stage;
 use crate::experiment::throughput::{self, Bench};
-use crate::experiment::{availability, cost, discovery, freshness, idle, latency, memory, scenario};
+use crate::experiment::{
+    availability, bookings, cost, discovery, freshness, idle, latency, memory, scenario,
+};
 use crate::figures::{
     FreshnessFigures, Limit as LimitFigures, Report, Setup, StyleFigures, ThroughputFigures,
 };
@@ -55,6 +57,8 @@ enum Experiment {
     Availability,
     /// Who answers the calls with two instances of billing, and what happens when one is struck.
     Discovery,
+    /// A sale with more buyers than seats, also while billing dies, and while deadlines pass.
+    Bookings,
     /// How fresh replicas are.
     Freshness,
     /// How many orders are decided per second.
@@ -181,6 +185,11 @@ impl Run<'_> {
             let plan = if self.quick { &discovery::QUICK } else { &discovery::FULL };
             let found = discovery::measure(style, self.sandbox, plan, self.seed, violations).await;
             figures.discovery = or_note("discovery", found, violations);
+        }
+        if self.wants(Experiment::Bookings) && style.features.has_bookings {
+            let plan = if self.quick { &bookings::QUICK } else { &bookings::FULL };
+            let sold = bookings::measure(style, self.sandbox, plan, violations).await;
+            figures.bookings = or_note("bookings", sold.map(Some), violations);
         }
         if self.wants(Experiment::Freshness) && style.features.has_replicas {
             let measured = self.measure_freshness(style, violations).await;

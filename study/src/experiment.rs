@@ -1,6 +1,7 @@
 //! The experiments of a comparison, one file each: from a running style to figures of the report.
 
 pub(crate) mod availability;
+pub(crate) mod bookings;
 pub(crate) mod cost;
 pub(crate) mod discovery;
 mod distribution;

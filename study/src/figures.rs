@@ -3,6 +3,7 @@
 //! Units are in the names: `_ms` milliseconds, `_s` seconds, `_bytes` bytes; a `_per_s` is a rate. What was not measured (in a
 //! quick run, or because there is nothing of it in a style) is absent, never 0.
 
+mod bookings;
 mod discovery;
 pub mod left_out;
 pub(crate) mod reading;
@@ -12,6 +13,7 @@ pub(crate) mod who_chooses;
 
 use std::collections::BTreeMap;
 
+pub use bookings::{BookingsFigures, SaleFigures, Trouble};
 use chrono::{DateTime, Utc};
 pub use discovery::{ChosenBy, DiscoveryFigures, Strike, StrikeFigures};
 use schemars::JsonSchema;
@@ -109,6 +111,9 @@ pub struct StyleFigures {
     /// What two instances of a service make of it, by who chooses between them; in a style whose services call each other.
     #[serde(default)]
     pub discovery: Vec<DiscoveryFigures>,
+    /// What becomes of far more buyers than seats, in a style that has bookings.
+    #[serde(default)]
+    pub bookings: Option<BookingsFigures>,
     /// How fresh replicas are, in a style that has them.
     pub freshness: Option<FreshnessFigures>,
     /// What the checker found after each experiment; nothing, if all is well.

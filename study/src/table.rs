@@ -111,9 +111,17 @@ fn notes(report: &Report) -> Vec<String> {
              it was away. Its share: two fifths of the calls of a second, from when it was ready; no: not as long as it was watched.\n    In short:\n    {answer}"
         )
     });
+    let bookings = first(&|style| {
+        let sale = style.bookings.as_ref()?;
+        Some(format!(
+            "[7] {} buyers for {} seats, all at once, {} of them without money; who is told that no seat is free comes again when\n    \
+             one is. Harmed: charged without a seat, seated without a charge, never answered, never decided",
+            sale.buyers, sale.seats, sale.without_money
+        ))
+    });
     let without = report.setup.without_statements.as_ref();
     let without = without.map(|why| format!("There are no figures of SQL statements: {why}"));
-    [cost, latency, throughput, idle, outages, discovery, without, left_out::line(report)]
+    [cost, latency, throughput, idle, outages, discovery, bookings, without, left_out::line(report)]
         .into_iter()
         .flatten()
         .collect()

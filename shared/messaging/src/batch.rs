@@ -200,7 +200,10 @@ async fn transact<H: Handler>(processor: &Processor<H>, ready: &[Ready<'_, H>]) 
     }
     let mut said = Said::default();
     if !batch.is_empty() {
-        let known: Vec<&Known<_, _>> = batch.iter().map(|it| &it.known).collect();
+        let mut known: Vec<&Known<_, _>> = batch.iter().map(|it| &it.known).collect();
+        if mistake::comes_the_other_way_round() {
+            known.reverse();
+        }
         handler.handle(&mut tx, &known, &mut said).await?;
     }
     for Ready { known, span, .. } in &batch {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{Stream, unfold};
-use rdkafka::consumer::StreamConsumer;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::coop::consume_budget;
@@ -24,11 +24,14 @@ use crate::client::{Context, drop_blocking, note};
 use crate::envelope::Metadata;
 use crate::event::Event;
 use crate::message::{Decoded, Incoming};
-use crate::reading::{assign, assign_added, extents};
+use crate::mistake;
+use crate::reading::{assign, assign_added, assign_from_the_end, extents};
 use crate::settings::KafkaSettings;
 
 /// The wait before the brokers are asked again where the topics end.
 const RETRY: Duration = Duration::from_millis(500);
+/// A mistake on purpose: replicas share the partitions, so what comes for the clients of one may be read by another.
+const IN_A_GROUP: &str = "mistake::replies_in_a_group";
 
 /// Those who wait, by correlation id. The number tells apart two that wait for the same.
 type Waiters<M> = HashMap<Uuid, Vec<(u64, UnboundedSender<Event<M>>)>>;
@@ -134,11 +137,33 @@ async fn read(
     readers.reading_begins();
     tokio::select! {
         never = deliver_from(&kafka, &*readers) => match never {},
-        never = follow_growth(&kafka, &settings, &topics) => match never {},
+        never = follow_growth(&kafka, &settings, &topics), if !mistake::is_made(IN_A_GROUP) => match never {},
         () = shutdown.cancelled() => {}
     }
     drop_blocking(kafka);
     Ok(())
+}
+
+/// A client that is a member of no group, since it has to read everything.
+fn reader(settings: &KafkaSettings) -> anyhow::Result<StreamConsumer<Context>> {
+    if !mistake::is_made(IN_A_GROUP) {
+        return settings.lone_reader("gateway", "latest");
+    }
+    let mut config = settings.consumer("gateway");
+    config.set("auto.offset.reset", "latest").set("enable.auto.commit", "false");
+    Ok(config.create_with_context(Context::default())?)
+}
+
+/// Has `kafka` read on from where `topics` end at this moment. Blocks.
+fn begin_at_the_end(kafka: &StreamConsumer<Context>, topics: &[String]) -> anyhow::Result<()> {
+    if mistake::is_made(IN_A_GROUP) {
+        return Ok(kafka.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?);
+    }
+    let ends = extents(kafka, topics)?;
+    if mistake::is_made("mistake::replies_from_the_end") {
+        return assign_from_the_end(kafka, &ends);
+    }
+    assign(kafka, &ends, |end| end.high)
 }
 
 /// A reader at the end of the topics, once brokers answer; `None` at shutdown.
@@ -148,11 +173,8 @@ async fn start(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<StreamConsumer<Context>>> {
     loop {
-        let (kafka, wanted) = (settings.lone_reader("gateway", "latest")?, topics.to_vec());
-        let assigned = spawn_blocking(move || {
-            let outcome = extents(&kafka, &wanted).and_then(|ends| assign(&kafka, &ends, |end| end.high));
-            outcome.map(|()| kafka)
-        });
+        let (kafka, wanted) = (reader(settings)?, topics.to_vec());
+        let assigned = spawn_blocking(move || begin_at_the_end(&kafka, &wanted).map(|()| kafka));
         match assigned.await? {
             Ok(kafka) => return Ok(Some(kafka)),
             Err(error) => tracing::warn!(error = format!("{error:#}"), "outcomes cannot be read yet"),

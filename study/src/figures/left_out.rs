@@ -8,7 +8,7 @@ const COMMAND: &str = "cargo run --release -- --full";
 /// What can be missing, and whether a report has it.
 type Experiment = (&'static str, fn(&Report) -> bool);
 
-const EXPERIMENTS: [Experiment; 9] = [
+const EXPERIMENTS: [Experiment; 10] = [
     ("what an order costs", |report| any(report, StyleFigures::is_counted)),
     ("how long an order takes", |report| any(report, |style| !style.latency.is_empty())),
     ("throughput", |report| any(report, |style| !style.throughput.is_empty())),
@@ -18,6 +18,9 @@ const EXPERIMENTS: [Experiment; 9] = [
     ("who chooses between two instances", |report| {
         report.styles_that(|it| it.orchestrates).is_empty()
             || any(report, |style| !style.discovery.is_empty())
+    }),
+    ("a sale with more buyers than seats", |report| {
+        report.styles_that(|it| it.has_bookings).is_empty() || any(report, |style| style.bookings.is_some())
     }),
     ("how old replicas are", |report| {
         report.styles_that(|it| it.has_replicas).is_empty() || any(report, |style| style.freshness.is_some())

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::UserId;
+use anyhow::ensure;
+use domain::{EventId, OrderId, UserId};
 use fastrand::Rng;
 use lab::driving::Api;
 use serde_json::json;
@@ -20,6 +21,9 @@ const REQUESTS_EACH: usize = 20;
 const WAITS_WHEN_REFUSED: Duration = Duration::from_millis(300);
 /// How long clients wait for an outcome: while billing is dead there is none.
 const PATIENCE: [(&str, &str); 1] = [("prefer", "wait=1")];
+/// The event for which seats are booked, and how many it has: enough, so that what goes wrong is not hidden by what is sold out.
+const EVENT: EventId = EventId(1);
+const SEATS: i64 = 1_000;
 
 /// What clients will ask for, one list for each.
 pub(super) struct Load(Vec<Vec<Asked>>);
@@ -36,11 +40,18 @@ enum What {
     Withdrawal(i64),
     Order(i64),
     Profile(u32),
+    /// A seat; the client changes its mind at once, or does not.
+    Booking {
+        price: i64,
+        cancels: bool,
+    },
 }
 
 impl Asked {
-    fn draw(dice: &mut Rng) -> Self {
+    fn draw(dice: &mut Rng, has_bookings: bool) -> Self {
         let what = match dice.u8(..100) {
+            // The more of them, the less money is there for each.
+            0..80 if has_bookings => What::Booking { price: dice.i64(50..=250), cancels: dice.bool() },
             0..25 => What::Deposit(dice.i64(1..=200)),
             25..50 => What::Withdrawal(dice.i64(1..=100)),
             50..80 => What::Order(dice.i64(1..=150)),
@@ -60,6 +71,12 @@ impl Asked {
                 let profile = json!({"email": format!("{number:08x}@{domain}")});
                 api.update_profile(user, &profile, &[]).await
             }
+            What::Booking { price, cancels: false } => api.book(user, price, EVENT, &PATIENCE).await,
+            What::Booking { price, cancels: true } => {
+                let answer = api.book(user, price, EVENT, &[("prefer", "respond-async")]).await;
+                cancel_newest(api, user).await;
+                answer
+            }
         };
         let served = answer.is_ok_and(|reply| !reply.status.is_server_error());
         sleep(if served { self.thinks } else { WAITS_WHEN_REFUSED }).await;
@@ -67,8 +84,9 @@ impl Asked {
 }
 
 impl Load {
-    pub(super) fn draw(dice: &mut Rng) -> Self {
-        let mut of_one = || (0..REQUESTS_EACH).map(|_| Asked::draw(dice)).collect();
+    /// `has_bookings`: most of it is bookings, and not what every style has.
+    pub(super) fn draw(dice: &mut Rng, has_bookings: bool) -> Self {
+        let mut of_one = || (0..REQUESTS_EACH).map(|_| Asked::draw(dice, has_bookings)).collect();
         Self((0..CLIENTS).map(|_| of_one()).collect())
     }
 
@@ -94,8 +112,21 @@ impl Load {
     }
 }
 
-/// Users with a little money, the same in both versions.
-pub(super) async fn users(api: &Api) -> anyhow::Result<Vec<UserId>> {
+/// Cancels the last order of `user`, whosever it is by now, if it is a booking that can still be cancelled.
+async fn cancel_newest(api: &Api, user: UserId) {
+    let orders = api.list(&format!("/orders?userId={user}&limit=100")).await.unwrap_or_default();
+    if let Some(order) = orders.last().and_then(|order| order["id"].as_i64()) {
+        // However it is answered: it may be decided already.
+        let _ = api.cancel(OrderId(order)).await;
+    }
+}
+
+/// Users with a little money, and seats where there are any; the same in both versions.
+pub(super) async fn prepare(api: &Api, has_bookings: bool) -> anyhow::Result<Vec<UserId>> {
+    if has_bookings {
+        let opened = api.set_capacity(EVENT, SEATS).await?;
+        ensure!(opened.status.is_success(), "opening the event: {} {}", opened.status, opened.body);
+    }
     let mut users = Vec::new();
     for _ in 0..USERS {
         users.push(api.create_user_with(DEPOSIT).await?);

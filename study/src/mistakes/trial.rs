@@ -72,14 +72,20 @@ async fn play(
     version: Version,
     mut dice: Rng,
 ) -> anyhow::Result<Trial> {
-    let load = Load::draw(&mut dice);
+    let has_bookings = deployment.style.features.has_bookings;
+    let load = Load::draw(&mut dice, has_bookings);
     let deaths: Vec<u64> = (0..DEATHS).map(|_| dice.u64(1..=SPARED_MAX)).collect();
     let requests = load.requests();
     let api = Api::new(deployment.gateway().clone());
-    let (checker, users) = (Checker::new(&deployment.addresses)?, load::users(&api.clone().patient()).await?);
+    let checker = Checker::new(&deployment.addresses)?;
+    let users = load::prepare(&api.clone().patient(), has_bookings).await?;
     let before = checker.at_rest(&api.acknowledged(), REST_MAX).await?;
     ensure!(before.is_empty(), "before anything has happened: {before:?}");
 
+    for &service in mistake.made_by_others {
+        replace(deployment, service, mistake.points(version, None)).await?;
+        deployment.wait_ready(service).await?;
+    }
     let mut deaths = deaths.into_iter();
     replace_billing(deployment, mistake.points(version, deaths.next())).await?;
     deployment.wait_ready(Service::Billing).await?;
@@ -111,8 +117,16 @@ async fn all_gone(clients: &mut JoinSet<()>) -> anyhow::Result<bool> {
 
 /// Starts billing anew, with these crash points. It may get to one of them before it is ready.
 async fn replace_billing(deployment: &mut Deployment, points: Option<String>) -> anyhow::Result<()> {
-    deployment.stop_service(Service::Billing).await?;
-    deployment.spawn(Service::Billing, points)
+    replace(deployment, Service::Billing, points).await
+}
+
+async fn replace(
+    deployment: &mut Deployment,
+    service: Service,
+    points: Option<String>,
+) -> anyhow::Result<()> {
+    deployment.stop_service(service).await?;
+    deployment.spawn(service, points)
 }
 
 /// What is wrong once everything is at rest: as soon as all holds, or when nothing has changed for as long as `unchanged`.

@@ -2,6 +2,7 @@
 
 mod at_a_glance;
 mod availability;
+mod bookings;
 mod cost;
 mod discovery;
 mod freshness;
@@ -29,6 +30,7 @@ pub(crate) fn sections(report: &Report) -> anyhow::Result<Vec<Section>> {
         idle::section(report),
         availability::section(report)?,
         discovery::section(report),
+        bookings::section(report),
         freshness::section(report),
         setup::consistency(report),
     ];

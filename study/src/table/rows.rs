@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::figures::{
-    ChosenBy, CostFigures, IdleFigures, LatencyFigures, Load, OutageFigures, Quantiles, Report,
-    StrikeFigures, StyleFigures, ThroughputFigures,
+    ChosenBy, CostFigures, IdleFigures, LatencyFigures, Load, OutageFigures, Quantiles, Report, SaleFigures,
+    StrikeFigures, StyleFigures, ThroughputFigures, Trouble,
 };
 
 /// How to say a row's figure of a style; one that has no such figure says nothing.
@@ -33,6 +33,7 @@ pub(super) fn of(report: &Report) -> Vec<Row> {
     rows.extend(outages(report));
     rows.extend(instances(ChosenBy::Balancer, "two billings, a balancer chooses"));
     rows.extend(instances(ChosenBy::Caller, "two billings, the caller chooses"));
+    rows.extend(sales());
     rows.extend(freshness());
     rows.push(row("ready after", |style| Some(format!("{:.2} s", style.ready_after_s))));
     rows.push(row("consistency", |style| match style.violations.len() {
@@ -191,6 +192,29 @@ fn instances(chosen_by: ChosenBy, about: &str) -> Vec<Row> {
             of_each(style, |it| it.share_after_s.map_or_else(|| "no".to_owned(), |s| format!("{s:.1}")), " s")
         }),
     ]
+}
+
+fn sales() -> Vec<Row> {
+    let of_each = |trouble: Trouble, say: fn(&SaleFigures) -> String| {
+        move |style: &StyleFigures| {
+            let mut sales = style.bookings.as_ref()?.sales.iter();
+            sales.find(|sale| sale.trouble == trouble).map(say)
+        }
+    };
+    let mut rows = Vec::new();
+    for trouble in [Trouble::Nothing, Trouble::BillingKilled, Trouble::DeadlinesPass] {
+        let about = format!("a sale while {}: sold / harmed [7]", trouble.in_words());
+        rows.push(row(about, of_each(trouble, |sale| format!("{} / {}", sale.sold, sale.harmed()))));
+        rows.push(row("  sold out after", of_each(trouble, |sale| format!("{:.1} s", sale.took_s))));
+        rows.push(row(
+            "  a seat is held in vain, p50 / most",
+            of_each(trouble, |sale| {
+                let held = |it: &Quantiles| format!("{:.2} / {:.2} s", it.p50_ms / 1e3, it.max_ms / 1e3);
+                sale.held_for.as_ref().map_or_else(|| "none is".to_owned(), held)
+            }),
+        ));
+    }
+    rows
 }
 
 fn freshness() -> Vec<Row> {

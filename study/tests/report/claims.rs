@@ -42,6 +42,15 @@ fn verdicts_are_those_of_the_figures() {
         ("rest-spreads", Verdict::Refuted),
         ("rpc-new-gets-nothing", Verdict::Confirmed),
         ("rpc-client-side", Verdict::Confirmed),
+        ("saga-participants", Verdict::Confirmed),
+        ("choreography-loose", Verdict::Refuted),
+        ("saga-flow", Verdict::Confirmed),
+        ("saga-circles", Verdict::Confirmed),
+        // Billing had to learn to take a withdrawal back; notification has nothing to do with it.
+        ("saga-step", Verdict::Depends),
+        ("orchestrator-stops-all", Verdict::Confirmed),
+        // Not without notification: the email follows.
+        ("choreography-no-single-point", Verdict::Depends),
     ] {
         assert_eq!(verdict(&report, id), expected, "{id}");
     }
@@ -125,6 +134,57 @@ fn a_style_that_asks_by_rpc_is_not_said_to_ask_nothing() {
 }
 
 #[test]
+fn verdicts_on_sagas_turn_with_what_passes_and_with_what_is_away() {
+    let mut report = made_up::report();
+    for outage in &mut style(&mut report, "restful").availability {
+        outage.refused = 0;
+    }
+    for name in ["event-notifications", "event-collab"] {
+        style(&mut report, name)
+            .availability
+            .iter_mut()
+            .for_each(|outage| outage.finished_after_recovery = 0);
+    }
+    // Whom the participants call, they depend on.
+    let orchestrated = style(&mut report, "command-reply");
+    let mut call = orchestrated.trace[1].clone();
+    (call.id, call.service, call.kind) = ("c1".to_owned(), "billing".to_owned(), "client".to_owned());
+    let mut answer = orchestrated.trace[2].clone();
+    (answer.id, answer.parent, answer.service) = ("c2".to_owned(), Some(call.id.clone()), "order".to_owned());
+    orchestrated.trace.extend([call, answer]);
+    // Of what does not pass, nobody knows anything.
+    style(&mut report, "event-collab").trace.retain(|span| !span.name.contains("WithdrawalProcessed"));
+    for (id, expected) in [
+        ("orchestrator-stops-all", Verdict::Depends),
+        ("choreography-no-single-point", Verdict::Confirmed),
+        ("saga-circles", Verdict::Depends),
+        ("saga-flow", Verdict::Confirmed),
+    ] {
+        assert_eq!(verdict(&report, id), expected, "{id}");
+    }
+}
+
+#[test]
+fn what_it_took_to_add_the_ticket_is_counted_in_the_code_of_each_service() {
+    let claims = check(&made_up::report());
+    let claim = claims.iter().find(|claim| claim.id == "saga-step").unwrap();
+    let (billing, notification) = claim.evidence.split_once("; ").unwrap();
+    assert!(
+        billing.contains("lines of 1 file of billing") && billing.contains("of 3 files of order"),
+        "{billing}"
+    );
+    assert!(notification.contains("in no line of notification"), "{notification}");
+}
+
+#[test]
+fn without_the_trace_of_an_order_nothing_is_said_of_who_knows_whom() {
+    let report = made_up::empty_report();
+    for id in ["saga-participants", "choreography-loose", "saga-flow", "saga-circles", "saga-step"] {
+        assert_eq!(verdict(&report, id), Verdict::NotMeasured, "{id}");
+    }
+}
+
+#[test]
 fn what_a_quick_run_does_not_measure_is_not_judged() {
     let report = made_up::quick_report();
     let left_out = [
@@ -139,6 +199,8 @@ fn what_a_quick_run_does_not_measure_is_not_judged() {
         "rest-spreads",
         "rpc-new-gets-nothing",
         "rpc-client-side",
+        "orchestrator-stops-all",
+        "choreography-no-single-point",
     ];
     for id in left_out {
         assert_eq!(verdict(&report, id), Verdict::NotMeasured, "{id}");

@@ -4,6 +4,7 @@
 
 mod claims;
 mod made_up;
+mod sale;
 mod shown;
 mod which_style;
 mod who_chooses;

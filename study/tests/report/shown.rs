@@ -23,7 +23,7 @@ fn a_quick_run_shows_what_it_measured_and_one_line_of_what_it_left_out() {
     let report = made_up::quick_report();
     let (page, table) = (page(&report, "shown-quick"), table::render(&report));
     let line = "Left out: throughput, other loads, what a style costs at idle, what happens while a part is away, who chooses \
-                between two instances, how old replicas are, mistakes on purpose. `cargo run --release -- --full` measures them.";
+                between two instances, a sale with more buyers than seats, how old replicas are, mistakes on purpose. `cargo run --release -- --full` measures them.";
     for shown in [&page, &table] {
         assert_eq!(shown.matches(line).count(), 1, "{shown}");
         assert_eq!(shown.matches("--full").count(), 1, "{shown}");
@@ -32,7 +32,7 @@ fn a_quick_run_shows_what_it_measured_and_one_line_of_what_it_left_out() {
     for id in ["cost", "latency", "idle", "sequence", "claims"] {
         assert!(page.contains(&format!("<section id=\"{id}\"")), "{id} is not shown");
     }
-    for id in ["throughput", "availability", "discovery", "freshness", "mistakes"] {
+    for id in ["throughput", "availability", "discovery", "bookings", "freshness", "mistakes"] {
         assert!(!page.contains(&format!("id=\"{id}\"")), "{id} is shown, and there is nothing in it");
         assert!(!page.contains(&format!("#{id}")), "a link leads to {id}");
     }
@@ -59,7 +59,17 @@ fn a_full_run_leaves_nothing_out() {
 fn where_nothing_was_measured_there_is_no_figure() {
     let page = page(&made_up::empty_report(), "shown-empty");
     assert!(page.contains("Left out: what an order costs, how long an order takes, throughput"), "{page}");
-    for id in ["cost", "latency", "throughput", "idle", "availability", "freshness", "sequence", "mistakes"] {
+    for id in [
+        "cost",
+        "latency",
+        "throughput",
+        "idle",
+        "availability",
+        "bookings",
+        "freshness",
+        "sequence",
+        "mistakes",
+    ] {
         assert!(!page.contains(&format!("id=\"{id}\"")), "{id} is shown, and there is nothing in it");
     }
     assert!(!page.contains("<svg") && !page.contains("NaN"), "{page}");

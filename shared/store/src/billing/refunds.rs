@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::accounts::{WithdrawError, Withdrawal, payment};
 use super::requests;
-use crate::{Once, StoreError};
+use crate::{Once, StoreError, mistake};
 
 /// Cancels the withdrawal for an order that `request` made or is still to make, as [`pay_orders`](super::pay_orders) knows it.
 /// Says how much was refunded; `None` where nothing was withdrawn.
@@ -24,7 +24,13 @@ pub async fn cancel_withdrawal(
     user: UserId,
     amount: Amount,
 ) -> Result<Option<Amount>, WithdrawError> {
+    if mistake::is_made("mistake::no_compensation") {
+        return Ok(None);
+    }
     let (key, withdrawal) = payment(&(request, order, user, amount));
+    if mistake::is_made("mistake::no_tombstone") {
+        return cancel_only_what_is_there(conn, request, withdrawal).await;
+    }
     let tombstone = sqlx::query(
         "insert into requests (request_id, operation, asked, outcome) values ($1, $2, $3, $4) on conflict do nothing",
     )
@@ -42,6 +48,20 @@ pub async fn cancel_withdrawal(
     }
     refund(conn, RequestId::derive(Operation::RefundOrder, &request.to_string()), withdrawal).await?;
     Ok(Some(amount))
+}
+
+/// A mistake on purpose: a withdrawal that comes after its cancellation is made all the same.
+async fn cancel_only_what_is_there(
+    conn: &mut PgConnection,
+    request: RequestId,
+    withdrawal: Withdrawal,
+) -> Result<Option<Amount>, WithdrawError> {
+    let is_there = "select exists (select from ledger where order_id = $1 and kind = 'withdrawal')";
+    if !sqlx::query_scalar(is_there).bind(withdrawal.order_id).fetch_one(&mut *conn).await? {
+        return Ok(None);
+    }
+    refund(conn, RequestId::derive(Operation::RefundOrder, &request.to_string()), withdrawal).await?;
+    Ok(Some(withdrawal.amount))
 }
 
 /// Gives the money back, once per order. One of two that do so at the same time violates the ledger's key, and is to be tried

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use study::figures::{
-    AnswerFigures, ChosenBy, DiscoveryFigures, MistakeFigures, OutageFigures, Strike, StrikeFigures,
+    AnswerFigures, BookingsFigures, ChosenBy, DiscoveryFigures, MistakeFigures, OutageFigures, SaleFigures,
+    Strike, StrikeFigures, Trouble,
 };
 
-use super::Nature;
+use super::{Nature, quantiles};
 
 pub(super) fn outage(nature: &Nature, part: &str) -> OutageFigures {
     let events = nature.messages > 0;
     let status_meanwhile = match (part, events) {
         ("notification", _) => 201,
+        // Whoever passes orders on needs whoever takes them, however others are told.
+        ("order", true) if nature.messages == 3 => 503,
         ("broker", _) | ("order" | "billing" | "database", false) => 503,
         _ => 202,
     };
@@ -86,6 +89,46 @@ fn strike((strike, away_s): (Strike, f64), failed: u64, share_after_s: Option<f6
         failed_otherwise: 0,
         share_after_s,
         watched_s: 8.0,
+    }
+}
+
+/// A sale that comes out right, however it is disturbed.
+pub(super) fn bookings() -> BookingsFigures {
+    BookingsFigures {
+        seats: 100,
+        buyers: 1_000,
+        without_money: 334,
+        sales: vec![
+            sale(Trouble::Nothing, (0.0, 30.0, 6.4), (0, 0), 52.0),
+            sale(Trouble::BillingKilled, (3.2, 30.0, 9.1), (0, 0), 3_300.0),
+            sale(Trouble::DeadlinesPass, (6.1, 5.0, 12.5), (100, 64), 5_400.0),
+        ],
+    }
+}
+
+fn sale(
+    trouble: Trouble,
+    (billing_away_s, deadline_s, took_s): (f64, f64, f64),
+    (timed_out, refunded): (u64, u64),
+    held_ms: f64,
+) -> SaleFigures {
+    SaleFigures {
+        trouble,
+        billing_away_s,
+        deadline_s,
+        took_s,
+        sold: 100,
+        charged_without_seat: 0,
+        seated_without_charge: 0,
+        unanswered: 0,
+        undecided: 0,
+        bookings: 3_120,
+        refused_too_early: 2_120,
+        timed_out,
+        refunded,
+        held_in_vain: 50 + timed_out,
+        held_for: Some(quantiles(held_ms)),
+        known_after: quantiles(took_s * 900.0),
     }
 }
 

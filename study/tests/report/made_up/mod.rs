@@ -14,8 +14,8 @@ use study::figures::{
     Report, ServiceCostFigures, Setup, StepFigures, StyleFigures, ThroughputFigures,
 };
 
-use self::faults::{discovery, mistake, outage};
-use self::traces::{event_trace, restful_trace};
+use self::faults::{bookings, discovery, mistake, outage};
+use self::traces::{command_trace, event_trace, restful_trace};
 
 const SERVICES: [&str; 4] = ["gateway", "order", "billing", "notification"];
 
@@ -115,13 +115,13 @@ pub fn report() -> Report {
     report
 }
 
-/// What is left of it in a quick run: no open loop, no idle, no outages, no freshness, no mistakes.
+/// What is left of it in a quick run: no open loop, no idle, no outages, no sale, no freshness, no mistakes.
 pub fn quick_report() -> Report {
     let mut report = Report { quick: true, mistakes: Vec::new(), ..report() };
     for style in &mut report.styles {
         style.availability.clear();
         style.discovery.clear();
-        (style.idle, style.freshness) = (None, None);
+        (style.idle, style.bookings, style.freshness) = (None, None, None);
         style.throughput.clear();
         style.latency.truncate(1);
     }
@@ -213,9 +213,14 @@ fn style(nature: &Nature) -> StyleFigures {
             .map(|part| outage(nature, part))
             .collect(),
         discovery: if nature.messages > 0 { Vec::new() } else { discovery(nature.rpcs > 0) },
+        bookings: (nature.name == "command-reply").then(bookings),
         freshness: replicas.then(freshness),
         violations: Vec::new(),
-        trace: if nature.messages > 0 { event_trace(nature) } else { restful_trace() },
+        trace: match nature.messages {
+            0 => restful_trace(),
+            3 => command_trace(),
+            _ => event_trace(nature),
+        },
     }
 }
 

@@ -72,6 +72,16 @@ pub(super) fn restful_trace() -> Vec<SpanFigures> {
     spans.0
 }
 
+pub(super) fn command_trace() -> Vec<SpanFigures> {
+    let mut spans = Spans::default();
+    let gateway = spans.add(None, "gateway", "server", "POST /orders", (0.0, 11.6));
+    let order = spans.call(gateway, ("gateway", "order"), "POST /orders", (0.2, 11.4));
+    let withdrawal = spans.message(order, ("order", "billing"), "WithdrawMoney", (2.2, 3.6));
+    let withdrawn = spans.message(withdrawal, ("billing", "order"), "MoneyWithdrawn", (5.3, 6.4));
+    spans.message(withdrawn, ("order", "notification"), "SendEmail", (9.8, 11.1));
+    spans.0
+}
+
 pub(super) fn event_trace(nature: &Nature) -> Vec<SpanFigures> {
     let mut spans = Spans::default();
     let thin = nature.gets > 0;
