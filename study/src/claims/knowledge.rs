@@ -19,7 +19,6 @@ type Pairs = BTreeSet<(String, String)>;
 struct Owned {
     style: &'static str,
     service: &'static str,
-    name: &'static str,
     source: &'static str,
 }
 
@@ -29,7 +28,6 @@ macro_rules! owned {
         &[$($($(Owned {
             style: $style,
             service: stringify!($service),
-            name: $name,
             source: include_str!(concat!("../../../", $style, "/src/", $name)),
         }),+),+),+]
     };
@@ -281,9 +279,11 @@ mod tests {
         for style in styles {
             let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(style).join("src");
             for file in fs::read_dir(directory).unwrap() {
-                let name = file.unwrap().file_name().into_string().unwrap();
-                let is_owned = OWNED.iter().any(|file| (file.style, file.name) == (style, name.as_str()));
-                assert!(is_owned != SHARED.contains(&name.as_str()), "{style}: whose is {name}?");
+                let path = file.unwrap().path();
+                let (name, source) = (path.file_name().unwrap(), fs::read_to_string(&path).unwrap());
+                let is_owned = OWNED.iter().any(|file| file.style == style && file.source == source);
+                let is_shared = SHARED.iter().any(|shared| name == *shared);
+                assert!(is_owned != is_shared, "{style}: whose is {}?", name.display());
             }
         }
     }
