@@ -37,7 +37,7 @@ fn a_sale_that_comes_out_right_is_said_to_and_what_it_took_is_shown() {
         assert!(section.contains(told), "{told}: {section}");
     }
     let table = table::render(&report);
-    assert!(table.contains("| sale while billing is killed: sold / harmed [7]"), "{table}");
+    assert!(table.contains("| sale, billing is killed: sold / harmed [7]"), "{table}");
     assert!(table.contains("100 / 0") && table.contains("1000 buyers for 100 seats"), "{table}");
 }
 
