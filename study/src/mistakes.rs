@@ -50,7 +50,7 @@ pub async fn all(ground: &Ground, seed: u64) -> anyhow::Result<Vec<MistakeFigure
         figures.push(one(mistake, ground, seed).await.with_context(|| format!("making {}", mistake.name))?);
     }
     figures.push(balancing::make(ground).await.with_context(|| format!("making {}", balancing::NAME))?);
-    figures.extend(replies::make(ground).await?);
+    figures.push(replies::make(ground).await.with_context(|| format!("making {}", replies::NAME))?);
     Ok(figures)
 }
 

@@ -25,7 +25,7 @@ use crate::envelope::Metadata;
 use crate::event::Event;
 use crate::message::{Decoded, Incoming};
 use crate::mistake;
-use crate::reading::{assign, assign_added, assign_from_the_end, extents};
+use crate::reading::{assign, assign_added, extents};
 use crate::settings::KafkaSettings;
 
 /// The wait before the brokers are asked again where the topics end.
@@ -160,9 +160,6 @@ fn begin_at_the_end(kafka: &StreamConsumer<Context>, topics: &[String]) -> anyho
         return Ok(kafka.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?);
     }
     let ends = extents(kafka, topics)?;
-    if mistake::is_made("mistake::replies_from_the_end") {
-        return assign_from_the_end(kafka, &ends);
-    }
     assign(kafka, &ends, |end| end.high)
 }
 

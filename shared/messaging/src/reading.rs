@@ -95,15 +95,6 @@ pub(crate) fn assign(
     kafka.assign(&list).context("assigning partitions")
 }
 
-/// A mistake on purpose: where the end is, the client asks for only half a second later, and reads on from there.
-pub(crate) fn assign_from_the_end(kafka: &StreamConsumer<Context>, extents: &[Extent]) -> anyhow::Result<()> {
-    let mut list = TopicPartitionList::new();
-    for extent in extents {
-        list.add_partition_offset(&extent.topic, extent.partition, Offset::End)?;
-    }
-    kafka.assign(&list).context("assigning partitions")
-}
-
 impl KafkaSettings {
     /// A client that belongs to no group. Where its offset is not there any more, it goes on from the end `or_from` of the
     /// topic: `earliest` or `latest`.

@@ -40,10 +40,10 @@ enum What {
     Withdrawal(i64),
     Order(i64),
     Profile(u32),
-    /// A seat; the client changes its mind at once, or does not.
+    /// A seat; the client may change its mind after a moment.
     Booking {
         price: i64,
-        cancels: bool,
+        cancels_after: Option<Duration>,
     },
 }
 
@@ -51,7 +51,11 @@ impl Asked {
     fn draw(dice: &mut Rng, has_bookings: bool) -> Self {
         let what = match dice.u8(..100) {
             // The more of them, the less money is there for each.
-            0..80 if has_bookings => What::Booking { price: dice.i64(50..=250), cancels: dice.bool() },
+            0..80 if has_bookings => What::Booking {
+                price: dice.i64(50..=250),
+                // At any moment until it is decided.
+                cancels_after: dice.bool().then(|| Duration::from_millis(dice.u64(..80))),
+            },
             0..25 => What::Deposit(dice.i64(1..=200)),
             25..50 => What::Withdrawal(dice.i64(1..=100)),
             50..80 => What::Order(dice.i64(1..=150)),
@@ -71,9 +75,10 @@ impl Asked {
                 let profile = json!({"email": format!("{number:08x}@{domain}")});
                 api.update_profile(user, &profile, &[]).await
             }
-            What::Booking { price, cancels: false } => api.book(user, price, EVENT, &PATIENCE).await,
-            What::Booking { price, cancels: true } => {
+            What::Booking { price, cancels_after: None } => api.book(user, price, EVENT, &PATIENCE).await,
+            What::Booking { price, cancels_after: Some(moment) } => {
                 let answer = api.book(user, price, EVENT, &[("prefer", "respond-async")]).await;
+                sleep(moment).await;
                 cancel_newest(api, user).await;
                 answer
             }

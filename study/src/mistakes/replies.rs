@@ -1,6 +1,5 @@
-//! Mistakes of whoever waits for replies: replicas share them as members of a group, or each begins to read "from the end". Then a client
-//! waits to the end of its patience for an order that was decided long ago. That is counted, and no checker is needed: nothing is
-//! lost but time.
+//! A mistake of whoever waits for replies: replicas share them as members of a group. Then a client waits to the end of its patience for
+//! an order that was decided long ago. That is counted, and no checker is needed: nothing is lost but time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,8 +26,6 @@ const PATIENCE: (&str, &str) = ("prefer", "wait=2");
 const HEARD_MAX: Duration = Duration::from_secs(30);
 /// Clients, each a user of its own: their replies are spread over the partitions.
 const USERS: usize = 12;
-/// Gateways that are started, one after the other, for as many clients at once.
-const STARTS: usize = 4;
 /// From one order to the next while a replica joins.
 const EVERY: Duration = Duration::from_millis(50);
 /// Orders while it does.
@@ -36,48 +33,16 @@ const ORDERS: usize = 160;
 /// After so many of them the replica is started.
 const JOINS_AFTER: usize = 20;
 
-/// One of the two.
-struct Kind {
-    name: &'static str,
-    about: &'static str,
-    switch: &'static str,
-    /// Whether a replica joins. Otherwise gateways start anew.
-    joins: bool,
-    sound_lines: &'static [Cut],
-    wrong_lines: &'static [Cut],
-}
-
-const KINDS: [Kind; 2] = [
-    Kind {
-        name: "replies in a group",
-        about: "The gateway's replicas read the replies as members of one group, so that each has a part of the partitions. It looks \
-                the same as long as there is one. When a second one joins, the replies of the partitions that it is given come to a \
-                gateway where nobody waits for them. An order is placed at the first gateway every 50 ms, and a second one is \
-                started meanwhile.",
-        switch: "mistake::replies_in_a_group",
-        joins: true,
-        sound_lines: &[cut!("shared/messaging/src/outcomes.rs", "let ends = extents(kafka", "end.high")],
-        wrong_lines: &[cut!(
-            "shared/messaging/src/outcomes.rs",
-            "settings.consumer(\"gateway\")",
-            "create_with_context"
-        )],
-    },
-    Kind {
-        name: "replies from the end",
-        about: "Whoever waits for replies begins to read \"from the end\" (`OFFSET_END`), and says that it is ready. It looks the same \
-                but in the first half of a second: the client library asks only then where the end is, and what has come before that is \
-                behind it. A gateway is started, and orders are placed as soon as it is ready.",
-        switch: "mistake::replies_from_the_end",
-        joins: false,
-        sound_lines: &[cut!("shared/messaging/src/outcomes.rs", "let ends = extents(kafka", "end.high")],
-        wrong_lines: &[cut!(
-            "shared/messaging/src/reading.rs",
-            "pub(crate) fn assign_from_the_end",
-            "kafka.assign(&list)"
-        )],
-    },
-];
+pub(super) const NAME: &str = "replies in a group";
+const ABOUT: &str = "The gateway's replicas read the replies as members of one group, so that each has a part of the partitions. It looks \
+                     the same as long as there is one. When a second one joins, the replies of the partitions that it is given come \
+                     to a gateway where nobody waits for them. An order is placed at the first gateway every 50 ms, and a second \
+                     one is started meanwhile.";
+const SWITCH: &str = "mistake::replies_in_a_group";
+const SOUND_LINES: &[Cut] =
+    &[cut!("shared/messaging/src/outcomes.rs", "let ends = extents(kafka", "end.high")];
+const WRONG_LINES: &[Cut] =
+    &[cut!("shared/messaging/src/outcomes.rs", "settings.consumer(\"gateway\")", "create_with_context")];
 
 /// What clients saw.
 #[derive(Default)]
@@ -86,77 +51,43 @@ struct Seen {
     in_vain: Vec<String>,
 }
 
-/// Makes both.
+/// Has a replica join, without the mistake and with it.
 ///
 /// # Errors
 /// When the style does not start, or an order is answered in a way that says nothing about it.
-pub(super) async fn make(ground: &Ground) -> anyhow::Result<Vec<MistakeFigures>> {
-    let mut figures = Vec::new();
-    for kind in &KINDS {
-        figures.push(kind.make(ground).await.with_context(|| format!("making {}", kind.name))?);
-    }
-    Ok(figures)
+pub(super) async fn make(ground: &Ground) -> anyhow::Result<MistakeFigures> {
+    eprintln!("... {NAME} in {STYLE}: the sound version");
+    let sound = run(ground, Version::Sound).await?;
+    eprintln!("... {NAME} in {STYLE}: the mistake");
+    let wrong = run(ground, Version::Wrong).await?;
+    ensure!(sound.asked == wrong.asked, "the two were not asked the same");
+    let told = if sound.in_vain.is_empty() { &wrong.in_vain } else { &sound.in_vain };
+    Ok(MistakeFigures {
+        mistake: NAME.to_owned(),
+        style: STYLE.to_owned(),
+        about: ABOUT.to_owned(),
+        sound_lines: lines::of(SOUND_LINES)?,
+        wrong_lines: lines::of(WRONG_LINES)?,
+        requests: wrong.asked,
+        damage: wrong.damage(),
+        examples: told.iter().take(EXAMPLES).cloned().collect(),
+        damage_when_sound: sound.damage(),
+    })
 }
 
-impl Kind {
-    async fn make(&self, ground: &Ground) -> anyhow::Result<MistakeFigures> {
-        eprintln!("... {} in {STYLE}: the sound version", self.name);
-        let sound = self.run(ground, Version::Sound).await?;
-        eprintln!("... {} in {STYLE}: the mistake", self.name);
-        let wrong = self.run(ground, Version::Wrong).await?;
-        ensure!(sound.asked == wrong.asked, "the two were not asked the same");
-        let told = if sound.in_vain.is_empty() { &wrong.in_vain } else { &sound.in_vain };
-        Ok(MistakeFigures {
-            mistake: self.name.to_owned(),
-            style: STYLE.to_owned(),
-            about: self.about.to_owned(),
-            sound_lines: lines::of(self.sound_lines)?,
-            wrong_lines: lines::of(self.wrong_lines)?,
-            requests: wrong.asked,
-            damage: wrong.damage(),
-            examples: told.iter().take(EXAMPLES).cloned().collect(),
-            damage_when_sound: sound.damage(),
-        })
+async fn run(ground: &Ground, version: Version) -> anyhow::Result<Seen> {
+    let points = (version == Version::Wrong).then(|| format!("{SWITCH}=return"));
+    let style = Style::find(STYLE).with_context(|| format!("there is no {STYLE}"))?;
+    let mut deployment = Deployment::start(style, ground.clone(), Options::default()).await?;
+    let api = Api::new(deployment.gateway().clone());
+    let mut users = Vec::new();
+    for _ in 0..USERS {
+        users.push(api.create_user_with(1_000).await?);
     }
-
-    async fn run(&self, ground: &Ground, version: Version) -> anyhow::Result<Seen> {
-        let points = (version == Version::Wrong).then(|| format!("{}=return", self.switch));
-        let style = Style::find(STYLE).with_context(|| format!("there is no {STYLE}"))?;
-        let mut deployment = Deployment::start(style, ground.clone(), Options::default()).await?;
-        let api = Api::new(deployment.gateway().clone());
-        let mut users = Vec::new();
-        for _ in 0..USERS {
-            users.push(api.create_user_with(1_000).await?);
-        }
-        let seen = if self.joins {
-            a_replica_joins(&mut deployment, &api, &users, points).await
-        } else {
-            gateways_start(&mut deployment, &api, &users, points).await
-        };
-        let seen = seen.with_context(|| format!("the last log lines:\n{}", deployment.last_words()));
-        deployment.stop().await?;
-        seen
-    }
-}
-
-/// A gateway starts, again and again, and orders are placed as soon as it is ready.
-async fn gateways_start(
-    deployment: &mut Deployment,
-    api: &Api,
-    users: &[UserId],
-    points: Option<String>,
-) -> anyhow::Result<Seen> {
-    let mut seen = Seen::default();
-    for _ in 0..STARTS {
-        replace_gateway(deployment, points.clone()).await?;
-        let mut orders = JoinSet::new();
-        for &user in users {
-            let api = api.clone();
-            orders.spawn(async move { place(&api, user).await });
-        }
-        seen.note_all(orders).await?;
-    }
-    Ok(seen)
+    let seen = a_replica_joins(&mut deployment, &api, &users, points).await;
+    let seen = seen.with_context(|| format!("the last log lines:\n{}", deployment.last_words()));
+    deployment.stop().await?;
+    seen
 }
 
 /// Orders are placed at a gateway, and a second one joins meanwhile.
@@ -166,7 +97,9 @@ async fn a_replica_joins(
     users: &[UserId],
     points: Option<String>,
 ) -> anyhow::Result<Seen> {
-    replace_gateway(deployment, points.clone()).await?;
+    deployment.stop_service(Service::Gateway).await?;
+    deployment.spawn(Service::Gateway, points.clone())?;
+    deployment.wait_ready(Service::Gateway).await?;
     // A member of a group has to be given its partitions first.
     for &user in users {
         eventually(HEARD_MAX, async || {
@@ -188,15 +121,12 @@ async fn a_replica_joins(
         orders.spawn(async move { place(&api, user).await });
     }
     let mut seen = Seen::default();
-    seen.note_all(orders).await?;
+    while let Some(placed) = orders.join_next().await {
+        seen.asked += 1;
+        seen.in_vain.extend(placed??);
+    }
     second.context("nobody has joined")?.stop().await?;
     Ok(seen)
-}
-
-async fn replace_gateway(deployment: &mut Deployment, points: Option<String>) -> anyhow::Result<()> {
-    deployment.stop_service(Service::Gateway).await?;
-    deployment.spawn(Service::Gateway, points)?;
-    deployment.wait_ready(Service::Gateway).await
 }
 
 /// Places an order. `Some`: its client waited in vain, in words.
@@ -217,14 +147,6 @@ async fn place(api: &Api, user: UserId) -> anyhow::Result<Option<String>> {
 }
 
 impl Seen {
-    async fn note_all(&mut self, mut orders: JoinSet<anyhow::Result<Option<String>>>) -> anyhow::Result<()> {
-        while let Some(placed) = orders.join_next().await {
-            self.asked += 1;
-            self.in_vain.extend(placed??);
-        }
-        Ok(())
-    }
-
     fn damage(&self) -> BTreeMap<String, u64> {
         let in_vain = self.in_vain.len() as u64;
         (in_vain > 0).then(|| (DAMAGE.to_owned(), in_vain)).into_iter().collect()
@@ -237,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_lines_that_differ_are_in_the_sources_and_few() {
-        for cuts in KINDS.iter().flat_map(|kind| [kind.sound_lines, kind.wrong_lines]) {
+        for cuts in [SOUND_LINES, WRONG_LINES] {
             let text = lines::of(cuts).unwrap();
             assert!((2..40).contains(&text.lines().count()), "{text}");
         }

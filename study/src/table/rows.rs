@@ -203,7 +203,7 @@ fn sales() -> Vec<Row> {
     };
     let mut rows = Vec::new();
     for trouble in [Trouble::Nothing, Trouble::BillingKilled, Trouble::DeadlinesPass] {
-        let about = format!("a sale while {}: sold / harmed [7]", trouble.in_words());
+        let about = format!("sale, {}: sold / harmed [7]", trouble.in_words());
         rows.push(row(about, of_each(trouble, |sale| format!("{} / {}", sale.sold, sale.harmed()))));
         rows.push(row("  sold out after", of_each(trouble, |sale| format!("{:.1} s", sale.took_s))));
         rows.push(row(
