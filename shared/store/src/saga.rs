@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use domain::{Amount, EventId, OrderId, Progress, RequestId, Step, TicketId, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,8 @@ impl<S> Saga<S> {
 
     /// Notes how far a step has come. One that was never asked for is not there to be undone.
     pub fn note(&mut self, step: Step, state: Progress) {
-        let now = StepTaken { step, state, at: Utc::now() };
+        // As exact as the database's own times.
+        let now = StepTaken { step, state, at: Utc::now().trunc_subsecs(6) };
         match self.steps.iter_mut().find(|taken| taken.step == step) {
             Some(taken) => *taken = now,
             None if matches!(state, Progress::Compensating | Progress::Compensated) => {}
