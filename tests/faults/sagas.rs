@@ -21,7 +21,7 @@ use crate::wire::{Wire, envelope};
 /// There is no such event.
 const NOWHERE: EventId = EventId(8);
 /// How long a booking may take in the cases in which that is over.
-const DEADLINE: Duration = Duration::from_millis(3000);
+const DEADLINE: Duration = Duration::from_secs(3);
 /// After it, everybody has had the time to look.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
