@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use domain::EventId;
-use lab::{Service, eventually};
+use domain::{EventId, OrderId};
+use lab::{Api, Service, eventually};
+use rdkafka::message::Header;
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
@@ -36,6 +37,7 @@ pub fn register(suite: &mut Suite) {
             #[settings(&[("SAGA_DEADLINE_MS", "3000"), ("SAGA_POLL_MS", "50")])]
             a_reply_at_the_wrong_address_is_none_and_the_deadline_undoes_the_booking,
             commands_and_replies_that_come_again_or_say_otherwise_change_nothing,
+            compensations_that_overtake_what_they_compensate_leave_nothing_to_compensate,
         ]
     );
 }
@@ -140,5 +142,30 @@ async fn commands_and_replies_that_come_again_or_say_otherwise_change_nothing(st
     }
     let metrics = stage.metrics(Service::Order).await?;
     ensure!(metrics.contains("saga_news_ignored_total"), "what was ignored is not counted:\n{metrics}");
+    Ok(())
+}
+
+/// As where partitions were added in between: the compensation of each step is there before the step is asked for.
+async fn compensations_that_overtake_what_they_compensate_leave_nothing_to_compensate(
+    stage: &mut Stage,
+) -> Outcome {
+    let (user, wire) = (stage.api.create_user_with(100).await?, Wire::of(stage)?);
+    stage.api.set_capacity(EVENT, 1).await?;
+    // Nobody cares for the replies there, which are about orders that do not exist yet.
+    let elsewhere = wire.topic("emails");
+    let price = json!({"amount": "0.90", "currency": "RUB"});
+    for (order, key, topic, kind) in
+        [(1, "seat", "tickets", "ReleaseTicket"), (2, "money", "billing", "CancelWithdrawal")]
+    {
+        let headers = envelope(kind, Api::booking_request(key).0);
+        let headers = headers.insert(Header { key: "ce_replyto", value: Some(elsewhere.as_str()) });
+        let body = json!({"orderId": order, "userId": user, "price": price}).to_string();
+        wire.publish(topic, user.to_string().as_bytes(), headers, body.as_bytes()).await?;
+        stage.check_at_rest().await?;
+        let reply = stage.api.book(user, 90, EVENT, &[("idempotency-key", key)]).await?;
+        ensure!(reply.code() == Some("cancelled") && reply.order_id() == Some(OrderId(order)), "{reply:?}");
+        ensure!(stage.api.balance(user).await? == 100);
+        until_seats(stage, [1, 0, 0]).await?;
+    }
     Ok(())
 }

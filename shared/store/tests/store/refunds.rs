@@ -107,10 +107,15 @@ async fn a_withdrawal_and_its_cancellation_at_the_same_time_leave_the_money_wher
     }
 }
 
-/// As [`pay`], once more where a statement met the other's key, as the consumer does.
+/// As [`pay`], once more where a statement met the other's key, as the consumer does: each time in a transaction, with which a debit
+/// goes back whose withdrawal cannot be remembered.
 async fn pay_alone(conn: &mut Connection, key: RequestId, user: UserId, price: Amount) -> Option<Refusal> {
-    match billing::pay_orders(conn, &[(key, ORDER, user, price)]).await {
-        Ok(refused) => refused[0],
-        Err(_) => pay(conn, key, user, price).await,
+    let mut tx = conn.begin().await.unwrap();
+    let decided = billing::pay_orders(&mut tx, &[(key, ORDER, user, price)]).await;
+    if let Ok(refused) = decided {
+        tx.commit().await.unwrap();
+        return refused[0];
     }
+    tx.rollback().await.unwrap();
+    pay(conn, key, user, price).await
 }
