@@ -6,6 +6,7 @@
 mod bookings;
 mod discovery;
 pub mod left_out;
+mod quantiles;
 pub(crate) mod reading;
 pub mod spans;
 pub(crate) mod units;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 pub use bookings::{BookingsFigures, SaleFigures, Trouble};
 use chrono::{DateTime, Utc};
 pub use discovery::{ChosenBy, DiscoveryFigures, Strike, StrikeFigures};
+pub use quantiles::Quantiles;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -212,21 +214,6 @@ pub struct LatencyFigures {
     pub terminal: Quantiles,
     /// Until the SMTP server has taken its email, as the database says afterwards.
     pub email: Quantiles,
-}
-
-/// A distribution of durations.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Quantiles {
-    /// The median.
-    pub p50_ms: f64,
-    /// One in twenty takes longer.
-    pub p95_ms: f64,
-    /// One in a hundred takes longer.
-    pub p99_ms: f64,
-    /// The longest.
-    pub max_ms: f64,
-    /// The whole distribution: share of the orders (0 to 1), and within how many milliseconds they are done.
-    pub curve: Vec<(f64, f64)>,
 }
 
 /// Orders per second with so many in flight.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Quantiles;
+use super::quantiles::Quantiles;
 
 /// Sales of an event's seats, one for each trouble.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
