@@ -43,8 +43,13 @@ fn command(kind: &str, request: Uuid, reply_to: Option<&str>) -> OwnedHeaders {
     }
 }
 
-/// The reply of type `kind` on `topic` to the stranger's request.
-async fn reply(wire: &Wire, topic: &str, kind: &str, request: Uuid) -> anyhow::Result<OwnedMessage> {
+/// The reply of type `kind` on `topic` to that request.
+pub(super) async fn reply(
+    wire: &Wire,
+    topic: &str,
+    kind: &str,
+    request: Uuid,
+) -> anyhow::Result<OwnedMessage> {
     let is_it = |message: &OwnedMessage| {
         header(message, "ce_type").as_deref() == Some(kind)
             && header(message, "ce_correlationid") == Some(request.to_string())

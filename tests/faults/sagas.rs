@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use super::commands::reply;
 use super::races::{First, Met, race};
 use crate::booking::{
     EVENT, SOON, answered, book_and_go, booking, titles, until_ended, until_rejected, until_seats,
@@ -154,16 +155,18 @@ async fn compensations_that_overtake_what_they_compensate_leave_nothing_to_compe
     // Nobody cares for the replies there, which are about orders that do not exist yet.
     let elsewhere = wire.topic("emails");
     let price = json!({"amount": "0.90", "currency": "RUB"});
-    for (order, key, topic, kind) in
-        [(1, "seat", "tickets", "ReleaseTicket"), (2, "money", "billing", "CancelWithdrawal")]
-    {
-        let headers = envelope(kind, Api::booking_request(key).0);
+    for (order, key, topic, kind, done) in [
+        (1, "seat", "tickets", "ReleaseTicket", "TicketReleased"),
+        (2, "money", "billing", "CancelWithdrawal", "WithdrawalCancelled"),
+    ] {
+        let request = Api::booking_request(key).0;
+        let headers = envelope(kind, request);
         let headers = headers.insert(Header { key: "ce_replyto", value: Some(elsewhere.as_str()) });
         let body = json!({"orderId": order, "userId": user, "price": price}).to_string();
         wire.publish(topic, user.to_string().as_bytes(), headers, body.as_bytes()).await?;
-        stage.check_at_rest().await?;
-        let reply = stage.api.book(user, 90, EVENT, &[("idempotency-key", key)]).await?;
-        ensure!(reply.code() == Some("cancelled") && reply.order_id() == Some(OrderId(order)), "{reply:?}");
+        reply(&wire, "emails", done, request).await?;
+        let heard = stage.api.book(user, 90, EVENT, &[("idempotency-key", key)]).await?;
+        ensure!(heard.code() == Some("cancelled") && heard.order_id() == Some(OrderId(order)), "{heard:?}");
         ensure!(stage.api.balance(user).await? == 100);
         until_seats(stage, [1, 0, 0]).await?;
     }
