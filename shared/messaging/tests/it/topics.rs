@@ -64,7 +64,7 @@ async fn what_exists_otherwise_is_named_and_left_as_it_is() {
     world.settings.kafka_partitions = PARTITIONS + 1;
     let named = create_topics(&world.settings, &topology()).await.unwrap();
     let fewer = format!("topic {kept} has {PARTITIONS} partitions, not {}", PARTITIONS + 1);
-    assert!(named.contains(&fewer) && named.len() == 4, "{named:?}");
+    assert!(named.contains(&fewer) && named.len() == 5, "{named:?}");
     assert_eq!(world.partitions().await, before);
     world.stop().await;
 }
