@@ -16,14 +16,14 @@ pub(super) const CLAIMS: &[Claim] = &[
         id: "saga-participants",
         says: "Participants of an orchestrated saga know nobody. With choreography, each service knows those whose events it hears.",
         source: "Azure Architecture Center, Saga distributed transactions pattern \
-                 (https://learn.microsoft.com/azure/architecture/patterns/saga: with an orchestrator a participant need not know what \
+                 (learn.microsoft.com/azure/architecture/patterns/saga: with an orchestrator a participant need not know what \
                  the others are told); Chris Richardson, Microservices Patterns, ch. 4 (orchestration: less coupling)",
         judge: participants,
     },
     Claim {
         id: "choreography-loose",
         says: "Choreography couples services more loosely than orchestration does.",
-        source: "Mattia Tommasone, Saga pattern, slides (https://slides.com/mattiatommasone/saga-pattern: loose against tight). \
+        source: "Mattia Tommasone, Saga pattern, slides (slides.com/mattiatommasone/saga-pattern: loose against tight). \
                  Against it: Bernd Rücker, Balancing Choreography and Orchestration, GOTOpia 2020 (chains of events couple more, \
                  often unnoticed)",
         judge: looser,
