@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use database::{Pool, chain};
-use sqlx::Postgres;
-use sqlx::postgres::{PgArguments, PgConnection};
-use sqlx::query::QueryScalar;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{FromRow, Postgres};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
@@ -78,18 +78,22 @@ async fn purge_ours(pool: &Pool, consumer: &'static str, until: DateTime<Utc>) -
     let first_kept = Uuid::from_u128(u128::try_from(until.timestamp_millis()).unwrap_or(0) << 80);
     let (mut purged, mut after) = (0, Uuid::nil());
     loop {
-        // Also by when it came: not every id that looks like an old one is a `UUIDv7`.
-        let purge = sqlx::query_scalar(
-            "delete from inbox where consumer = $1 and event_id = any(array(
-                 select event_id from inbox
-                 where consumer = $1 and event_id > $2 and event_id < $3 and received_at < $4
-                 order by event_id limit $5))
-             returning event_id",
+        // Also by when it came: not every id that looks like an old one is a `UUIDv7`. That is asked of the oldest alone: asked of all,
+        // the planner takes id and time for independent, expects a twentieth of the rows, and may read all of them for each batch.
+        let purge = sqlx::query_as(
+            "with oldest as (
+                 select event_id from inbox where consumer = $1 and event_id > $2 and event_id < $3
+                 order by event_id limit $5),
+             forgotten as (
+                 delete from inbox
+                 where consumer = $1 and event_id = any(array(select event_id from oldest)) and received_at < $4
+                 returning event_id)
+             select event_id, forgotten.event_id is not null from oldest left join forgotten using (event_id)",
         );
         let purge = purge.bind(consumer).bind(after).bind(first_kept).bind(until).bind(PURGED_AT_ONCE);
-        let batch: Vec<Uuid> = purge_batch(pool, purge).await?;
-        purged += batch.len();
-        match batch.into_iter().max() {
+        let batch: Vec<(Uuid, bool)> = purge_batch(pool, purge).await?;
+        purged += batch.iter().filter(|(_, forgotten)| *forgotten).count();
+        match batch.into_iter().map(|(id, _)| id).max() {
             Some(last) => after = last,
             None => return Ok(purged),
         }
@@ -103,14 +107,15 @@ async fn purge_foreign(
 ) -> Result<usize, sqlx::Error> {
     let mut purged = 0;
     loop {
-        let purge = sqlx::query_scalar(
+        let purge = sqlx::query_as(
             "delete from inbox where consumer = $1 and event_id = any(array(
                  select event_id from inbox
                  where consumer = $1 and received_at < $2 and (get_byte(uuid_send(event_id), 6) >> 4) <> 7
                  order by received_at limit $3))
              returning event_id",
         );
-        let batch = purge_batch(pool, purge.bind(consumer).bind(until).bind(PURGED_AT_ONCE)).await?;
+        let purge = purge.bind(consumer).bind(until).bind(PURGED_AT_ONCE);
+        let batch: Vec<(Uuid,)> = purge_batch(pool, purge).await?;
         if batch.is_empty() {
             return Ok(purged);
         }
@@ -119,10 +124,13 @@ async fn purge_foreign(
 }
 
 /// Deletes one batch, and then leaves the database to others for four times as long as that took.
-async fn purge_batch(
+async fn purge_batch<Row>(
     pool: &Pool,
-    purge: QueryScalar<'static, Postgres, Uuid, PgArguments>,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+    purge: QueryAs<'static, Postgres, Row, PgArguments>,
+) -> Result<Vec<Row>, sqlx::Error>
+where
+    Row: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static,
+{
     let began = Instant::now();
     let batch = pool.run(|conn| Box::pin(purge.fetch_all(conn))).await?;
     sleep(4 * began.elapsed()).await;
@@ -179,18 +187,18 @@ mod tests {
             sqlx::query("analyze inbox").execute(&mut *conn).await.unwrap();
         }
         let due =
-            number(&filling, "select count(*) from inbox where received_at < now() - interval '700 days'");
+            number(&filling, "select count(*) from inbox where received_at < now() - interval '710 days'");
         let due = due.await;
         filling.close();
         let watching = pool();
         let before = rows_read(&watching, 1_000_000).await;
 
-        // Only the oldest: if it read the others too, it would show.
+        // Only the oldest: if it read the others too, or these more than once, it would show.
         let purging = pool();
-        let until = Utc::now() - Duration::from_hours(24 * 700);
+        let until = Utc::now() - Duration::from_hours(24 * 710);
         let purged = i64::try_from(purge(&purging, "reader", until).await.unwrap()).unwrap();
         purging.close();
-        assert!((purged - due).abs() < 10 && due > 30_000, "{purged} of {due}");
+        assert!((purged - due).abs() < 10 && due > 20_000, "{purged} of {due}");
         let read = rows_read(&watching, before + purged).await - before;
         // Each is read to be found, and again to be deleted.
         assert!(read < 3 * purged, "{read} rows were read for {purged}");
