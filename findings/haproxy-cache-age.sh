@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # HAProxy's cache behind another cache gives out answers that are too old, and says so itself in their `Age`.
 #
-# Versions: HAProxy 2.6.12-1+deb12u4 (Debian 12), Node.js 20.20.2. A source of its development branch, which we read, does the same.
+# Versions: HAProxy 2.6.12-1+deb12u3 (Debian 12), Node.js 20.20.2. A source of its development branch, which we read, does the same.
 #
 # Expected: RFC 9111 section 4.2 has an answer fresh only while its age is below its `max-age`. The `Age` that came with it is
 #   part of its age (section 4.2.3). So if another cache held an answer with `max-age=4` for 3 seconds, 1 second is left.
@@ -16,7 +16,7 @@ proxy=
 trap '[ -z "$proxy" ] || kill "$proxy" || true; wait; rm -rf "$work"' EXIT
 cd "$work"
 chmod 755 .
-apt-get download haproxy=2.6.12-1+deb12u4 liblua5.3-0=5.3.6-2 libopentracing-c-wrapper0=1.1.3-3+b1 libopentracing1=1.6.0-4 > log 2>&1 || { cat log; exit 1; }
+apt-get download haproxy=2.6.12-1+deb12u3 liblua5.3-0=5.3.6-2 libopentracing-c-wrapper0=1.1.3-3+b1 libopentracing1=1.6.0-4 > log 2>&1 || { cat log; exit 1; }
 for package in *.deb; do dpkg -x "$package" root; done
 cat > haproxy.cfg << 'CONFIG'
 defaults
