@@ -3,7 +3,7 @@
 #
 # Versions: oasdiff 1.37.0 (Go module), Go 1.26.
 #
-# Expected: in OpenAPI 3.1 (section 4.8.1, `webhooks`, and 4.8.18, the Callback Object) the API's provider sends the request, and the
+# Expected: in OpenAPI 3.1.0 (section 4.8.1, `webhooks`, and 4.8.18, the Callback Object) the API's provider sends the request, and the
 #   other side reads it. So its body is to be judged as the body of a response is: a required field that is gone breaks readers, and a
 #   field that is new does not. `oasdiff breaking --fail-on ERR` is a common gate in a pipeline.
 # Seen: for a webhook it judges the body as if the other side sent it. A required field that is gone is a warning, and the gate lets
@@ -11,8 +11,7 @@
 #   For the same schema in a response it is right. The project knows that callbacks are not judged (its issue 1161), and says in
 #   its issue 1160 that the two sides have to be exchanged for webhooks.
 #
-# For a provider of events: describe each event's body also as the response of a path, for instance of the feed that has it, and let
-#   the gate judge that. Or write a check of one's own for webhooks and callbacks.
+# For a provider of events: describe each event's body also as a response, for instance of the feed that has it. The gate judges that.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

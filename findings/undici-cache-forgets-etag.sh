@@ -11,7 +11,7 @@
 #      undici keeps the answer.
 #   2. undici also keeps an answer for only two times its `max-age`, and at most a second longer. So with `max-age=1`, a poll each
 #      4 seconds is never conditional. It is the same with `stale-while-revalidate=2`, after which the answer is dropped.
-#   A test of two polls, one shortly after the other, sees a 304 and no fault.
+#   A test of two polls, one shortly after the other, sees a 304 and no fault. The project's issue 5505 asks for what section 4.3.4 says.
 #
 # For a reader: keep the ETag oneself and send it, without this cache.
 set -euo pipefail
