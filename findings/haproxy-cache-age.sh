@@ -5,9 +5,10 @@
 #
 # Expected: RFC 9111 section 4.2 has an answer fresh only while its age is below its `max-age`. The `Age` that came with it is
 #   part of its age (section 4.2.3). So if another cache held an answer with `max-age=4` for 3 seconds, 1 second is left.
-# Seen: HAProxy keeps each answer for its whole `max-age`, counted from its arrival. It reads `Age`, but it only adds it to the
-#   `Age` that it sends. So a reader gets the old feed with `max-age=4` and an `Age` of 5, and the other cache, which has the new
-#   feed, is not asked. Each further cache of this kind can add a whole `max-age`. HAProxy right before the origin sees no `Age`.
+# Seen: HAProxy keeps each answer for its whole `max-age`, counted from its arrival. It adds the `Age` that came to the `Age` that
+#   it sends, but does not take it from the time that is left. So a reader gets the old feed with `max-age=4` and an `Age` of 5, and
+#   the other cache, which has the new feed, is not asked. Each further cache of this kind can add a whole `max-age`. HAProxy right
+#   before the origin sees no `Age`.
 #
 # For a feed: in the section `cache`, `max-age 1` bounds what HAProxy adds to the age. A reader can see from `Age` how old its answer is.
 set -euo pipefail
