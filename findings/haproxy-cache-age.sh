@@ -4,9 +4,9 @@
 # Versions: HAProxy 2.6.12-1+deb12u3 (Debian 12), Node.js 20.20.2. A source of its development branch, which we read, does the same.
 #
 # Expected: RFC 9111 section 4.2 has an answer fresh only while its age is below its `max-age`. The `Age` that came with it is
-#   part of its age (section 4.2.3). So if another cache held an answer with `max-age=4` for 3 seconds, 1 second is left.
+#   part of its age (section 4.2.3). So if another cache held an answer with `max-age=10` for 7 seconds, 3 seconds are left.
 # Seen: HAProxy keeps each answer for its whole `max-age`, counted from its arrival. It adds the `Age` that came to the `Age` that
-#   it sends, but does not take it from the time that is left. So a reader gets the old feed with `max-age=4` and an `Age` of 5, and
+#   it sends, but does not take it from the time that is left. So a reader gets the old feed with `max-age=10` and an `Age` of 12, and
 #   the other cache, which has the new feed, is not asked. Each further cache of this kind can add a whole `max-age`. HAProxy right
 #   before the origin sees no `Age`.
 #
@@ -47,19 +47,19 @@ cat > read.js << 'JS'
 const http = require("node:http");
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-// What a cache upstream does: each version of the feed is kept for its 4 seconds, and then the next one is fetched.
+// What a cache upstream does: each version of the feed is kept for its 10 seconds, and then the next one is fetched.
 let started;
 const upstream = http.createServer((request, response) => {
   const seconds = (Date.now() - started) / 1000;
-  const age = Math.floor(seconds % 4);
-  response.writeHead(200, { "cache-control": "max-age=4", age, date: new Date(Date.now() - age * 1000).toUTCString() });
-  response.end(`version ${1 + Math.floor(seconds / 4)}`);
+  const age = Math.floor(seconds % 10);
+  response.writeHead(200, { "cache-control": "max-age=10", age, date: new Date(Date.now() - age * 1000).toUTCString() });
+  response.end(`version ${1 + Math.floor(seconds / 10)}`);
 });
 
 async function get(who, port) {
   const answer = await fetch(`http://127.0.0.1:${port}/feed`);
   const age = Number(answer.headers.get("age") ?? 0);
-  const fresh = age < 4 ? "is fresh" : "is stale";
+  const fresh = age < 10 ? "is fresh" : "is stale";
   console.log(`${who}: ${await answer.text()}, which by its Age ${fresh}`);
 }
 async function up(port) {
@@ -73,24 +73,24 @@ upstream.listen(28182, "127.0.0.1", async () => {
   await up(28180);
   await up(28181);
   started = Date.now();
-  await sleep(3300);
-  await get("3 s, upstream", 28182);
-  await get("3 s, HAProxy", 28180);
-  await get("3 s, HAProxy with max-age 1", 28181);
-  await sleep(2300);
-  await get("5 s, upstream", 28182);
-  await get("5 s, HAProxy", 28180);
-  await get("5 s, HAProxy with max-age 1", 28181);
+  await sleep(7000);
+  await get("7 s, upstream", 28182);
+  await get("7 s, HAProxy", 28180);
+  await get("7 s, HAProxy with max-age 1", 28181);
+  await sleep(started + 12000 - Date.now());
+  await get("12 s, upstream", 28182);
+  await get("12 s, HAProxy", 28180);
+  await get("12 s, HAProxy with max-age 1", 28181);
   process.exit(0);
 });
 JS
 node read.js | tee seen
 diff seen - << 'EXPECTED'
-3 s, upstream: version 1, which by its Age is fresh
-3 s, HAProxy: version 1, which by its Age is fresh
-3 s, HAProxy with max-age 1: version 1, which by its Age is fresh
-5 s, upstream: version 2, which by its Age is fresh
-5 s, HAProxy: version 1, which by its Age is stale
-5 s, HAProxy with max-age 1: version 2, which by its Age is fresh
+7 s, upstream: version 1, which by its Age is fresh
+7 s, HAProxy: version 1, which by its Age is fresh
+7 s, HAProxy with max-age 1: version 1, which by its Age is fresh
+12 s, upstream: version 2, which by its Age is fresh
+12 s, HAProxy: version 1, which by its Age is stale
+12 s, HAProxy with max-age 1: version 2, which by its Age is fresh
 EXPECTED
 echo "still so"

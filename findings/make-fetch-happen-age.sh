@@ -4,9 +4,9 @@
 # Versions: make-fetch-happen 15.0.6 and got 14.6.6 (npm), Node.js 20.20.2.
 #
 # Expected: RFC 9111 section 4.2.3 counts the `Age` that a shared cache sent as part of the age of a stored answer. If nginx, Varnish
-#   or a CDN held a feed with `max-age=4` for 3 seconds, a client's cache may use it for 1 second. got does so.
+#   or a CDN held a feed with `max-age=10` for 7 seconds, a client's cache may use it for 3 seconds. got does so.
 # Seen: make-fetch-happen writes only a chosen list of headers to its cache, and `Age` is not in the list. So it uses the answer
-#   for 4 more seconds. The reader gets the old feed though the shared cache has the new one. It cannot see this either, since the
+#   for 10 more seconds. The reader gets the old feed though the shared cache has the new one. It cannot see this either, since the
 #   answer that it gets has no `Age`. With `max-age=3600`, a feed can be two hours old. Right at the origin there is no `Age`, so a
 #   test there sees nothing.
 #
@@ -23,13 +23,13 @@ import fetcher from "make-fetch-happen";
 import { setTimeout as sleep } from "node:timers/promises";
 import http from "node:http";
 
-// What a shared cache does: each version of the feed is kept for its 4 seconds, and then the next one is fetched.
+// What a shared cache does: each version of the feed is kept for its 10 seconds, and then the next one is fetched.
 const started = Date.now();
 const shared = http.createServer((request, response) => {
   const seconds = (Date.now() - started) / 1000;
-  const age = Math.floor(seconds % 4);
-  response.writeHead(200, { "cache-control": "max-age=4", age, date: new Date(Date.now() - age * 1000).toUTCString() });
-  response.end(`version ${1 + Math.floor(seconds / 4)}`);
+  const age = Math.floor(seconds % 10);
+  response.writeHead(200, { "cache-control": "max-age=10", age, date: new Date(Date.now() - age * 1000).toUTCString() });
+  response.end(`version ${1 + Math.floor(seconds / 10)}`);
 });
 await new Promise((resolve) => shared.listen(0, "127.0.0.1", resolve));
 const url = `http://127.0.0.1:${shared.address().port}/feed`;
@@ -43,21 +43,21 @@ const clients = {
   "make-fetch-happen": async () => (await plain(url)).text(),
   "make-fetch-happen that is told to keep it": async () => (await withAge(url)).text(),
 };
-for (const second of [3, 5]) {
-  await sleep(started + second * 1000 + 300 - Date.now());
+for (const second of [7, 12]) {
+  await sleep(started + second * 1000 - Date.now());
   for (const [client, get] of Object.entries(clients)) console.log(`${second} s, ${client}: ${await get()}`);
 }
 process.exit(0);
 JS
 node read.js | tee seen
 diff seen - << 'EXPECTED'
-3 s, the shared cache itself: version 1
-3 s, got: version 1
-3 s, make-fetch-happen: version 1
-3 s, make-fetch-happen that is told to keep it: version 1
-5 s, the shared cache itself: version 2
-5 s, got: version 2
-5 s, make-fetch-happen: version 1
-5 s, make-fetch-happen that is told to keep it: version 2
+7 s, the shared cache itself: version 1
+7 s, got: version 1
+7 s, make-fetch-happen: version 1
+7 s, make-fetch-happen that is told to keep it: version 1
+12 s, the shared cache itself: version 2
+12 s, got: version 2
+12 s, make-fetch-happen: version 1
+12 s, make-fetch-happen that is told to keep it: version 2
 EXPECTED
 echo "still so"
