@@ -28,7 +28,7 @@ use crate::{claims, mistakes, report, setup, table};
 /// How it is compared.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CompareSettings {
-    /// Measures everything, which takes 20 minutes. Without it, the run takes about a minute: the scenario, what an order
+    /// Measures everything, which takes 25 minutes. Without it, the run takes about a minute: the scenario, what an order
     /// costs, how long an order takes when it is alone, and a short load.
     #[arg(long)]
     full: bool,
