@@ -78,8 +78,9 @@ async fn purge_ours(pool: &Pool, consumer: &'static str, until: DateTime<Utc>) -
     let first_kept = Uuid::from_u128(u128::try_from(until.timestamp_millis()).unwrap_or(0) << 80);
     let (mut purged, mut after) = (0, Uuid::nil());
     loop {
-        // Also by when it came: not every id that looks like an old one is a `UUIDv7`. That is asked of the oldest alone: asked of all,
-        // the planner takes id and time for independent, expects a twentieth of the rows, and may read all of them for each batch.
+        // Also by when it came: not every id that looks like an old one is a `UUIDv7`. That is asked of the oldest alone.
+        // If it is asked of all, the planner takes id and time for independent, expects far fewer rows than there are, and may read all
+        // that are due for each batch.
         let purge = sqlx::query_as(
             "with oldest as (
                  select event_id from inbox where consumer = $1 and event_id > $2 and event_id < $3
